@@ -10,7 +10,7 @@
 
 #define MUST __attribute__((warn_unused_result))
 #define COLD __attribute__((cold, noinline))
-#define PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF(text_at, first_at) __attribute__((format(printf, text_at, first_at)))
 #define NORETURN __attribute__((noreturn))
 #define CACHE_LINE 64
 #define CACHE_ALIGNED __attribute__((aligned(CACHE_LINE)))

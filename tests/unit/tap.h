@@ -10,6 +10,9 @@
 #ifndef TAP_H
 #define TAP_H
 
+/* Cases are found by name; nothing calls them through a header. */
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
