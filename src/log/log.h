@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A durable partition log, byte-compatible with Apache Kafka's directory layout, usable without a
+ * broker. A log is a `struct store` (store/store.h): append, read, seek, trim, flush, stat go through
+ * log_store(). This header adds what only a log on disk has: opening with recovery, retention, leader
+ * epochs, producer state, record batches (reading and building), and the files of a log directory.
+ *
+ * Threads: as store.h says; log_configure, log_roll, log_retain, log_flush may run beside appends and
+ * reads. log_open, log_close, log_delete: nobody else uses the log.
+ */
+#ifndef LOG_LOG_H
+#define LOG_LOG_H
+
+#include "store/store.h"
+
+#include <sys/types.h>
+
+/* ---- options ---- */
+
+enum log_timestamp_type { LOG_CREATE_TIME, LOG_APPEND_TIME };
+enum log_codec { LOG_NONE, LOG_GZIP, LOG_SNAPPY, LOG_LZ4, LOG_ZSTD, LOG_CODEC_PRODUCER };
+enum log_validation { LOG_VALIDATE_PLAIN, LOG_VALIDATE_FULL };
+
+/* What a topic's configuration means to its logs; log_options_default() gives Kafka's defaults. */
+struct log_options {
+    int64_t segment_bytes;
+    int64_t segment_ms;
+    int64_t segment_jitter_ms;
+    int32_t index_interval_bytes;
+    int32_t segment_index_bytes;
+    int64_t retention_ms;    /* -1: for ever */
+    int64_t retention_bytes; /* -1: any size */
+    int32_t max_message_bytes;
+    enum log_timestamp_type timestamp_type;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms;
+    bool cleanup_delete, cleanup_compact; /* cleanup.policy; compact demands keys */
+    bool preallocate;
+    enum log_codec compression; /* LOG_CODEC_PRODUCER keeps what the client sent */
+    int32_t compression_level;  /* INT32_MIN: the codec's default */
+    enum log_validation validation; /* FULL decompresses what clients send and walks the records */
+    int64_t producer_expiration_ms;
+    int64_t file_delete_delay_ms;
+};
+void log_options_default(struct log_options *o);
+
+/* ---- the kernel's calls, replaceable so that tests can make them fail ---- */
+
+struct log_io {
+    int (*open)(const char *path, int flags, unsigned mode);
+    int (*close)(int fd);
+    ssize_t (*pread)(int fd, void *to, size_t size, off_t at);
+    ssize_t (*pwrite)(int fd, const void *from, size_t size, off_t at);
+    int (*fdatasync)(int fd);
+    int (*fsync)(int fd);
+    int (*ftruncate)(int fd, off_t size);
+    int (*rename)(const char *from, const char *to);
+    int (*unlink)(const char *path);
+    int (*write_back)(int fd, off_t at, off_t size); /* starts write-back, waits for nothing */
+};
+extern const struct log_io log_io_kernel;
+
+/* ---- open and close ---- */
+
+enum log_shutdown { LOG_UNCLEAN, LOG_CLEAN };
+
+struct log_open {
+    const char *path;         /* the partition's directory; made when missing */
+    struct uuid topic_id;     /* zero: whatever partition.metadata says; a different one is OUT_EXISTS */
+    int64_t recovery_point;   /* from the checkpoint, 0 when unknown */
+    int64_t start_offset;     /* from the checkpoint, 0 when not there */
+    enum log_shutdown was;    /* whether .kafka_cleanshutdown was there */
+    int64_t now_ms;
+    const struct log_io *io;  /* NULL: log_io_kernel */
+    struct log_options options;
+};
+
+struct log;
+
+/* Opens (or makes) a partition. Recovers what is not trusted: verifies from the recovery point,
+ * truncates at the first bad batch, rebuilds indexes, producers and epochs. Failure: OUT_IO and the
+ * like with a trail; nothing stays open. */
+MUST enum outcome log_open(const struct log_open *what, struct log **log);
+
+/* LOG_CLEAN writes indexes and the producer snapshot and flushes; it may fail (OUT_OFFLINE, OUT_IO)
+ * and closes all the same. LOG_UNCLEAN just lets go, as a crash would. */
+MUST enum outcome log_close(struct log **log, enum log_shutdown how);
+
+/* Closes the log and renames its directory to topic-partition.<uuid>-delete: gone at the next start
+ * at the latest; log_delete_finish removes the directory `path` (as given back) now. */
+#define LOG_PATH_MAX 1024
+MUST enum outcome log_delete(struct log **log, char path[static LOG_PATH_MAX]);
+MUST enum outcome log_delete_finish(const char *path);
+
+struct store *log_store(struct log *l);
+struct uuid log_topic_id(const struct log *l);
+const char *log_path(const struct log *l);
+
+/* New options for appends that begin after it; the old ones live until the log is closed. */
+MUST enum outcome log_configure(struct log *l, const struct log_options *o);
+
+/* What recovery did, for the operator's log. */
+struct log_recovered {
+    int64_t segments_scanned;
+    int64_t bytes_scanned;
+    int64_t bytes_truncated;
+    int32_t indexes_rebuilt;
+};
+void log_recovered(const struct log *l, struct log_recovered *r);
+
+/* ---- maintenance: background threads ---- */
+
+/* Deletes segments by age, size and start offset, rolls an aged active segment, expires producers,
+ * unlinks what was deleted file_delete_delay ago, closes idle files. `deleted`: segments dropped;
+ * checkpoint the start offset when it is above 0 or report.start_offset changed. */
+MUST enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted);
+
+/* Begins a new segment when the active one is not empty. */
+MUST enum outcome log_roll(struct log *l, int64_t now_ms);
+
+/* Physically drops everything at and above `offset`. Not beside appends of others: callers are
+ * followers and tests. */
+MUST enum outcome log_truncate(struct log *l, int64_t offset);
+
+/* Drops everything and begins again at `offset` (a follower whose leader begins later). */
+MUST enum outcome log_restart_at(struct log *l, int64_t offset);
+
+/* ---- leader epochs ---- */
+
+/* A leader begins: notes (epoch, log end). Older or equal epochs change nothing. */
+MUST enum outcome log_epoch_begin(struct log *l, int32_t epoch);
+
+/* OffsetForLeaderEpoch: the largest known epoch <= `epoch` and where it ends; (-1, -1) unknown. */
+void log_epoch_end(struct log *l, int32_t epoch, int32_t *found, int64_t *end_offset);
+int32_t log_epoch_latest(struct log *l);            /* -1: none */
+int32_t log_epoch_at(struct log *l, int64_t offset); /* epoch of a record, -1 unknown */
+
+/* ---- producers (DescribeProducers) and transactions ---- */
+
+struct log_producer {
+    int64_t producer_id;
+    int32_t epoch, last_sequence;
+    int64_t last_timestamp;
+    int32_t coordinator_epoch;
+    int64_t txn_start_offset; /* -1: none open */
+};
+/* Copies up to `room`, returns how many there are. */
+size_t log_producers(struct log *l, struct log_producer *to, size_t room);
+
+struct log_aborted {
+    int64_t producer_id, first_offset, last_offset, stable_offset;
+};
+/* Aborted transactions overlapping [from, to), ascending by first offset, in the arena. */
+MUST enum outcome log_aborted(struct log *l, int64_t from, int64_t to, struct arena *arena,
+                              struct log_aborted **list, size_t *count);
+
+/* ---- record batches ---- */
+
+#define LOG_BATCH_HEADER 61
+#define LOG_BATCH_OVERHEAD 12 /* base offset and length, not counted in batch_length */
+enum {
+    LOG_ATTR_CODEC = 7,
+    LOG_ATTR_APPEND_TIME = 8,
+    LOG_ATTR_TXN = 16,
+    LOG_ATTR_CONTROL = 32,
+    LOG_ATTR_DELETE_HORIZON = 64,
+};
+
+/* Header of one batch, any magic; for magic 0 and 1 a (wrapper) message stands for a batch. */
+struct log_batch {
+    const uint8_t *at; /* the whole batch */
+    size_t size;
+    int64_t base_offset, last_offset;
+    int8_t magic;
+    int32_t leader_epoch; /* -1 below magic 2 */
+    int16_t attributes;
+    int64_t base_timestamp, max_timestamp;
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    int32_t count;        /* -1 unknown (magic 0, 1) */
+    uint32_t crc;
+};
+
+/* Takes the batch at *rest and advances. OUT_MORE: cut off (or nothing); OUT_CORRUPT_MESSAGE: lengths
+ * or magic are wrong. The checksum is not looked at. */
+MUST enum outcome log_batch_next(struct bytes *rest, struct log_batch *batch);
+MUST bool log_batch_crc_good(const struct log_batch *batch);
+
+struct log_record {
+    int64_t offset;
+    int64_t timestamp;
+    struct bytes key, value; /* null: at NULL */
+    int32_t header_count;
+    struct bytes headers;    /* for log_header_next */
+};
+
+/* Walk of a batch's records: log_records_begin, then log_records_next until OUT_END; log_records_fini
+ * always. Views point into the batch or into memory of the walk (compressed batches), which is
+ * bounded by `limit_bytes`. OUT_CORRUPT_MESSAGE, OUT_BAD_COMPRESSION, OUT_INVALID_RECORD (records do
+ * not fit the header), OUT_TOO_LARGE (above the limit), OUT_NO_MEMORY. */
+struct log_records {
+    struct log_batch batch;
+    struct bytes rest;
+    uint8_t *memory;       /* decompressed records, NULL when not compressed */
+    int32_t index;         /* of the next record */
+    int64_t base_offset;   /* of inner offsets; magic 0 and 1 */
+};
+MUST enum outcome log_records_begin(struct log_records *r, const struct log_batch *b, size_t limit_bytes);
+MUST enum outcome log_records_next(struct log_records *r, struct log_record *record);
+void log_records_fini(struct log_records *r);
+
+struct log_header {
+    struct bytes key, value;
+};
+/* False at the end. Only for headers of a record that log_records_next gave. */
+bool log_header_next(struct bytes *rest, struct log_header *h);
+
+/* Builds one uncompressed magic-2 batch in memory of the builder. */
+struct log_builder {
+    uint8_t *at;
+    size_t size, room, limit;
+    int32_t count;
+    int64_t base_timestamp, max_timestamp;
+    int16_t attributes;
+    bool failed; /* out of memory or above the limit: finish says so */
+};
+void log_builder_init(struct log_builder *b, size_t limit_bytes);
+void log_builder_reset(struct log_builder *b); /* empty again, memory kept */
+void log_builder_fini(struct log_builder *b);
+/* Adds a record. Returns the batch's size so far. */
+size_t log_builder_add(struct log_builder *b, int64_t timestamp, struct bytes key, struct bytes value,
+                       const struct log_header *headers, int32_t header_count);
+
+struct log_builder_end {
+    int64_t base_offset;    /* 0: append assigns it */
+    int32_t leader_epoch;
+    int64_t producer_id;    /* -1 none */
+    int16_t producer_epoch; /* -1 none */
+    int32_t base_sequence;  /* -1 none */
+    int16_t attributes;     /* LOG_ATTR_TXN, LOG_ATTR_CONTROL */
+};
+/* Writes header and checksum; `batch` is mutable memory of the builder until reset. OUT_NO_MEMORY,
+ * OUT_TOO_LARGE, OUT_INVALID (no records). */
+MUST enum outcome log_builder_finish(struct log_builder *b, const struct log_builder_end *e,
+                                     uint8_t **batch, size_t *size);
+/* The end of an ordinary batch: no producer, no attributes. */
+struct log_builder_end log_builder_plain(void);
+
+/* A transaction marker (control batch with one record). */
+enum log_marker { LOG_MARKER_ABORT, LOG_MARKER_COMMIT };
+void log_builder_marker(struct log_builder *b, int64_t timestamp, enum log_marker type,
+                        int32_t coordinator_epoch);
+
+/* Whole payloads: `to` is malloc'ed, of *size bytes. Bounded by limit_bytes (OUT_TOO_LARGE). */
+MUST enum outcome log_decompress(enum log_codec codec, struct bytes from, size_t limit_bytes,
+                                 uint8_t **to, size_t *size);
+MUST enum outcome log_compress(enum log_codec codec, int32_t level, struct bytes from, uint8_t **to,
+                               size_t *size);
+const char *log_codec_name(enum log_codec codec);
+
+/* ---- reading whole logs: coordinators, dumps ---- */
+
+/* Calls `each` for every batch from `from` up to `to`, in order; the batch is in memory until `each`
+ * returns; anything but OUT_OK from it ends the scan and is returned. Reads a few MiB at a time. */
+MUST enum outcome log_scan(struct log *l, int64_t from, int64_t to,
+                           enum outcome (*each)(void *context, const struct log_batch *batch),
+                           void *context);
+
+/* ---- files of a log directory ---- */
+
+struct log_meta_properties {
+    char cluster_id[64];
+    int32_t node_id;
+    char directory_id[UUID_TEXT_SIZE];
+    int32_t version; /* 1; 0 is ZooKeeper's */
+};
+/* OUT_NOT_FOUND; OUT_CORRUPT with a sentence that says which line. */
+MUST enum outcome logdir_meta_read(const char *dir, struct log_meta_properties *m);
+MUST enum outcome logdir_meta_write(const char *dir, const struct log_meta_properties *m);
+
+/* Takes DIR/.lock; OUT_IN_USE when another process (or handle) has it. */
+MUST enum outcome logdir_lock(const char *dir, int *lock);
+void logdir_unlock(const char *dir, int lock);
+
+/* The clean-shutdown marker. take: reads and deletes it, whether it was there. */
+MUST enum outcome logdir_clean_take(const char *dir, enum log_shutdown *was, int64_t *broker_epoch);
+MUST enum outcome logdir_clean_write(const char *dir, int64_t broker_epoch);
+
+enum logdir_checkpoint {
+    LOGDIR_RECOVERY_POINT,
+    LOGDIR_LOG_START,
+    LOGDIR_HIGH_WATERMARK,
+    LOGDIR_CLEANER,
+};
+struct logdir_offset {
+    char topic[250];
+    int32_t partition;
+    int64_t offset;
+};
+/* A missing file is an empty list. `list` is malloc'ed, sorted by (topic, partition). OUT_CORRUPT. */
+MUST enum outcome logdir_offsets_read(const char *dir, enum logdir_checkpoint which,
+                                      struct logdir_offset **list, size_t *count);
+MUST enum outcome logdir_offsets_write(const char *dir, enum logdir_checkpoint which,
+                                       const struct logdir_offset *list, size_t count);
+/* In a list that logdir_offsets_read gave; `missing` when it is not there. */
+int64_t logdir_offset_of(const struct logdir_offset *list, size_t count, const char *topic,
+                         int32_t partition, int64_t missing);
+
+struct logdir_partition {
+    char topic[250];
+    int32_t partition;
+    struct uuid topic_id; /* of partition.metadata, zero when it has none */
+};
+/* The partition directories in `dir`, malloc'ed and sorted. Removes `-delete` directories for good and
+ * leaves `-stray` and `-future` ones alone. Others that are no partition are ignored. */
+MUST enum outcome logdir_partitions(const char *dir, struct logdir_partition **list, size_t *count);
+
+/* Writes `text` to DIR/NAME so that after a crash it is there whole or not at all. */
+MUST enum outcome logdir_file_write(const char *dir, const char *name, struct bytes text);
+/* Reads a small file (below 64 MiB) into malloc'ed, NUL-terminated memory. OUT_NOT_FOUND. */
+MUST enum outcome logdir_file_read(const char *dir, const char *name, char **text, size_t *size);
+
+#endif
