@@ -167,6 +167,26 @@ def read_tree(directory):
 # ---- the header
 
 
+def check_tagged(s):
+    """What the encoder takes for granted about tagged fields."""
+    for f in s.fields:
+        if f.tag is not None and f.type == "records":
+            sys.exit("%s.%s: records in a tagged field" % (s.name, f.name))
+        if f.tag is not None and f.struct and not f.array:
+            if any(i.tag is not None or (i.struct and not i.array) for i in f.struct.fields):
+                sys.exit("%s.%s: a tagged struct is not flat" % (s.name, f.name))
+        if f.tag is not None and f.default not in ("null", None) and f.array:
+            sys.exit("%s.%s: a default that is no empty array" % (s.name, f.name))
+        if f.struct:
+            if f.tag is not None and has_records(f.struct):
+                sys.exit("%s.%s: records in a tagged field" % (s.name, f.name))
+            check_tagged(f.struct)
+
+
+def has_records(s):
+    return any(f.type == "records" or (f.struct and has_records(f.struct)) for f in s.fields)
+
+
 def declaration(f):
     if f.struct:
         plain = "struct %s" % f.struct.name
@@ -401,6 +421,8 @@ def emit_names(steps, out):
 
 def main(directory, header, source, names, depfile):
     messages, files = read_tree(directory)
+    for m in messages:
+        check_tagged(m.struct)
     with open(header, "w", encoding="utf-8") as out:
         emit_header(messages, out)
     with open(source, "w", encoding="utf-8") as out:

@@ -74,6 +74,16 @@ extern const size_t wire_metadata_row_count;
 /* The camelCase name of a step's field: only printing needs the table. */
 const char *wire_step_name(const struct wire_step *step);
 
+/* Bytes of a plain value, the same in memory and on the wire; 0 for those that have a length. */
+static inline size_t wire_plain_size(enum wire_code code)
+{
+    static const uint8_t sizes[WIRE_POINTER + 1] = {
+        [WIRE_INT8] = 1, [WIRE_BOOL] = 1, [WIRE_INT16] = 2, [WIRE_UINT16] = 2,
+        [WIRE_INT32] = 4, [WIRE_INT64] = 8, [WIRE_FLOAT64] = 8, [WIRE_UUID] = 16,
+    };
+    return sizes[code];
+}
+
 static inline const struct wire_program *wire_program_of(const struct wire_message *m, int version)
 {
     return &wire_programs[m->programs[version - m->lowest]];
