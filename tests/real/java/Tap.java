@@ -40,7 +40,9 @@ final class Tap {
             failed++;
             System.out.println("not ok " + count + " - " + name);
             StackTraceElement[] stack = error.getStackTrace();
-            System.out.println("# " + String.valueOf(error).replace("\n", "\n# "));
+            String story = String.valueOf(error);
+            story = story.length() > 3000 ? story.substring(0, 3000) + "..." : story;
+            System.out.println("# " + story.replace("\n", "\n# "));
             Arrays.stream(stack).filter(e -> !e.getClassName().startsWith("java.")).limit(6)
                 .forEach(e -> System.out.println("#   at " + e));
             if (error.getCause() != null) {

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Fetches the client libraries that tests/real runs, each by its own package manager, into the
+# cache (FLUXMQ_CACHE, default ~/.cache/fluxmq). What is there already is left alone. A missing
+# package manager is said and passed over: run.py then counts that client's suite as skipped.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${FLUXMQ_CACHE:-$HOME/.cache/fluxmq}
+status=0
+mkdir -p "$cache"
+
+# step NAME FILE COMMAND...: runs COMMAND unless NAME was done with this very FILE before.
+step() {
+    name=$1 stamp=$cache/$1.stamp file=$2
+    shift 2
+    if [ -f "$stamp" ] && cmp -s "$stamp" "$file"; then return 0; fi
+    echo "deps: $name"
+    if "$@"; then
+        cp "$file" "$stamp"
+    else
+        echo "deps: $name failed" >&2
+        status=1
+    fi
+}
+
+have() {
+    command -v "$1" >/dev/null && return 0
+    echo "deps: no $1, so its tests will be skipped"
+    return 1
+}
+
+java_client() {
+    rm -rf "$cache/java-$1" && mvn -q -B -f "$here/java/pom.xml" dependency:copy-dependencies \
+        -Dclient="$1" -DincludeScope=runtime -DoutputDirectory="$cache/java-$1"
+}
+
+python_clients() {
+    rm -rf "$cache/python" && python3 -m venv "$cache/python" &&
+        "$cache/python/bin/pip" install -q --disable-pip-version-check -r "$here/python/requirements.txt"
+}
+
+node_client() {
+    mkdir -p "$cache/node" && cp "$here/node/package.json" "$cache/node/" &&
+        (cd "$cache/node" && npm install --silent --no-package-lock --no-audit --no-fund)
+}
+
+go_client() { (cd "$here/go" && go build -o "$cache/go-client" .); }
+
+if have mvn && have java; then
+    step kafka "$here/../kafka/pom.xml" "$here/../kafka/kafka.sh" fetch
+    for version in 4.4.0 3.9.2 2.8.2; do
+        step "java-$version" "$here/java/pom.xml" java_client $version
+    done
+fi
+have python3 && step python "$here/python/requirements.txt" python_clients
+have npm && step node "$here/node/package.json" node_client
+have go && step go "$here/go/go.sum" go_client
+exit $status
