@@ -85,7 +85,8 @@ def reorder(found, schemas):
     for _, name, kind, version, path, *_ in rows(schemas):
         if path.split(".")[-1] != "_tags":
             outer, _, leaf = path.rpartition(".")
-            orders.setdefault((name, kind, outer), OrderedDict()).setdefault(version, []).append(leaf)
+            versions = orders.setdefault((name, kind, outer), OrderedDict())
+            versions.setdefault(version, []).append(leaf)
     for (name, kind, outer), versions in orders.items():
         at = found[name, kind]["fields"]
         for p in outer.replace("[]", "").split(".") if outer else []:

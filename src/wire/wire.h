@@ -15,8 +15,8 @@
 #include "base/bytes.h"
 #include "base/outcome.h"
 
-/* Record batches: in memory, or (external != NULL) `size` bytes somewhere else, of which the encoder
- * only writes the length and notes a cut. Null: at and external are both NULL. */
+/* Record batches: in memory, or (external != NULL) `size` bytes somewhere else, of which the
+ * encoder only writes the length and notes a cut. Null: at and external are both NULL. */
 struct wire_records {
     const uint8_t *at;
     size_t size;
@@ -65,11 +65,12 @@ MUST enum outcome wire_decode(const struct wire_message *m, int version, struct 
 MUST enum outcome wire_measure(const struct wire_message *m, int version, const void *in,
                                size_t *size);
 
-/* Writes exactly `size` bytes, the size that wire_measure gave for the same message. *cut_count says
- * how many cuts there is room for, and is set to how many there are; `cuts` and `cut_count` are NULL
- * when nothing is external. OUT_FULL: too few cuts. */
-MUST enum outcome wire_encode(const struct wire_message *m, int version, const void *in, uint8_t *out,
-                              size_t size, struct wire_cut *cuts, size_t *cut_count);
+/* Writes exactly `size` bytes, the size that wire_measure gave for the same message. *cut_count
+ * says how many cuts there is room for, and is set to how many there are; `cuts` and
+ * `cut_count` are NULL when nothing is external. OUT_FULL: too few cuts. */
+MUST enum outcome wire_encode(const struct wire_message *m, int version, const void *in,
+                              uint8_t *out, size_t size, struct wire_cut *cuts,
+                              size_t *cut_count);
 
 /* Measures, takes the memory from the arena and encodes; nothing external. */
 MUST enum outcome wire_encode_new(const struct wire_message *m, int version, const void *in,
@@ -84,8 +85,9 @@ struct wire_request_header {
     int header_version;     /* 1 or 2 */
 };
 
-/* Reads a request's header, for any key and version: one that is not known has header version 1 (so
- * has ApiVersions from the future: 2). *used is where the body begins. OUT_MALFORMED as above. */
+/* Reads a request's header, for any key and version. A version that is not known yet has the newest
+ * header, a key that is not known the oldest. *used is where the body begins. OUT_MALFORMED: it is
+ * cut off. */
 MUST enum outcome wire_request_header_decode(struct bytes in, struct wire_request_header *out,
                                              size_t *used);
 

@@ -2,11 +2,11 @@
 /*
  * Decoding: runs a message's program over the input.
  *
- * One loop, one switch; a level of the explicit stack for each struct that is being read (the message
- * itself, a struct in it, an element of an array). The cursor is sticky: once `bad`, reads give zeros
- * and the run ends at the next end of a struct. An array's count is compared with the bytes left
- * before any memory is taken, so an input makes at most (struct size / smallest encoding) times its
- * own size of memory, and the arena's limit bounds that.
+ * One loop, one switch; a level of the explicit stack for each struct that is being read (the
+ * message itself, a struct in it, an element of an array). The cursor is sticky: once `bad`,
+ * reads give zeros and the run ends at the next end of a struct. An array's count is compared
+ * with the bytes left before any memory is taken, so an input makes at most (struct size /
+ * smallest encoding) times its own size of memory, and the arena's limit bounds that.
  *
  * Cost: an indirect jump, a bounds test and a store for each field; no call for the fixed ones.
  */
@@ -70,7 +70,8 @@ static inline uint32_t take_uvarint(struct decoder *d)
     return value;
 }
 
-/* Length or count; negative: null. A compact one is decremented as a 32-bit number, as Kafka does. */
+/* Length or count; negative: null. A compact one is decremented as a 32-bit number, as Kafka
+ * does. */
 static inline int32_t take_length(struct decoder *d, const struct wire_step *s, bool is_short)
 {
     if (s->flags & WIRE_COMPACT)
@@ -97,7 +98,8 @@ static inline struct bytes take_sized(struct decoder *d, const struct wire_step 
     return b;
 }
 
-/* The count of an array, 0 when bad, -1 for null; `size_min` bytes are the least an element takes. */
+/* The count of an array, 0 when bad, -1 for null; `size_min` bytes are the least an element
+ * takes. */
 static int32_t take_count(struct decoder *d, const struct wire_step *s, size_t size_min)
 {
     int32_t count = take_length(d, s, false);

@@ -3,9 +3,9 @@
  * Measuring and encoding: runs a message's program over its struct, once to learn the size and once
  * to write; the same code does both, so that they cannot disagree.
  *
- * A tagged field's size comes before it as a varint: the field is written where the varint belongs and
- * then moved behind it (they are short, and never hold records). External records leave only their
- * length and a cut.
+ * A tagged field's size comes before it as a varint: the field is written where the varint
+ * belongs and then moved behind it (they are short, and never hold records). External records
+ * leave only their length and a cut.
  */
 #include "base/check.h"
 #include "base/varint.h"
@@ -113,7 +113,8 @@ static void put_records(struct encoder *e, const struct wire_step *s, const uint
     e->cuts[e->cut_count++] = (struct wire_cut){e->position, r.external, r.size};
 }
 
-static void put_strings(struct encoder *e, const struct wire_step *s, const uint8_t *field, int32_t count)
+static void put_strings(struct encoder *e, const struct wire_step *s, const uint8_t *field,
+                        int32_t count)
 {
     const struct wire_step element = {.flags = s->flags & WIRE_COMPACT};
     const struct bytes *strings = (const void *)wire_pointer(field);
@@ -146,7 +147,8 @@ static void put_array(struct encoder *e, const struct wire_step *s, const uint8_
 
 /* Opens a level for `count` structs at `base`; returns the step to go on with. */
 static const struct wire_step *enter(struct encoder *e, const struct wire_program *program,
-                                     const struct wire_step *back, const uint8_t *base, int32_t count)
+                                     const struct wire_step *back, const uint8_t *base,
+                                     int32_t count)
 {
     struct level *l = ++e->top;
     check_slow(l <= e->levels + WIRE_DEPTH);
@@ -272,7 +274,8 @@ static void run(struct encoder *e, const struct wire_step *s)
     }
 }
 
-static enum outcome encode(struct encoder *e, const struct wire_message *m, int version, const void *in)
+static enum outcome encode(struct encoder *e, const struct wire_message *m, int version,
+                           const void *in)
 {
     if (!wire_has_version(m, version))
         return OUT_UNSUPPORTED;

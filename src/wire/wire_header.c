@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Headers of requests and responses. They are three lines of code where the engine would need a
- * special case: a flexible request header (version 2) has an ordinary client id, and the response to
- * ApiVersions never has a flexible header, since the client cannot know yet what the broker speaks.
+ * special case: a flexible request header (version 2) has an ordinary client id, and the response
+ * to ApiVersions never has a flexible header, since the client cannot know yet what the broker
+ * speaks.
  */
 #include "base/check.h"
 #include "base/varint.h"

@@ -4,11 +4,11 @@
  * struct in one version (or in several, when they agree); genwire.py writes them, wire_decode.c and
  * its neighbours run them.
  *
- * A flexible struct ends with TAGS, behind which stand, for each of its arg known tagged fields, the
- * field's step and a TAG_END; every other struct ends with END.
+ * A flexible struct ends with TAGS, behind which stand, for each of its arg known tagged fields,
+ * the field's step and a TAG_END; every other struct ends with END.
  *
- * To add a kind of step: a code here, its row in genwire.py, a case in each engine file (the compiler
- * names them: -Wswitch-enum).
+ * To add a kind of step: a code here, its row in genwire.py, a case in each engine file (the
+ * compiler names them: -Wswitch-enum).
  */
 #ifndef WIRE_STEP_H
 #define WIRE_STEP_H

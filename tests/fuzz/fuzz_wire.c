@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzz target: every decoder of the wire room. The first two bytes pick the message and the version,
- * the rest is its body. What is decoded must come back the same from its own encoding.
+ * Fuzz target: every decoder of the wire room. The first two bytes pick the message and the
+ * version, the rest is its body. What is decoded must come back the same from its own encoding.
  */
 #include "base/check.h"
 #include "fuzz.h"
@@ -47,7 +47,8 @@ size_t fuzz_seed(size_t number, uint8_t *out, size_t room)
 {
     size_t index = 0, left = number / 3;
     while (index < wire_message_count) {
-        size_t versions = (size_t)(wire_messages[index]->highest - wire_messages[index]->lowest + 1);
+        const struct wire_message *m = wire_messages[index];
+        size_t versions = (size_t)(m->highest - m->lowest + 1);
         if (left < versions)
             break;
         left -= versions;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Golden bytes, both ways, for every message and version: decode, compare with the values Kafka's own
- * classes hold, encode, compare with the bytes they wrote. One TAP case a message.
+ * Golden bytes, both ways, for every message and version: decode, compare with the values Kafka's
+ * own classes hold, encode, compare with the bytes they wrote. One TAP case a message.
  *
  * Usage: golden_test VECTORS.jsonl.gz
  */
@@ -42,7 +42,8 @@ static bool encodes_back(const struct vector *v, const void *value, void *again)
     if (strcmp(v->variant, "unknown-tags") != 0)
         return bytes_equal(out, v->body) || complain(v, "other bytes", null);
     size_t used = 0;
-    if (wire_decode(v->message, v->version, out, &arena, again, &used) != OUT_OK || used != out.size)
+    if (wire_decode(v->message, v->version, out, &arena, again, &used) != OUT_OK ||
+        used != out.size)
         return complain(v, "own encoding is not decoded", null);
     return wire_equal(v->message, v->version, value, again) ||
            complain(v, "own encoding has other values", null);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties that hold for every message and version: what was made up survives encoding and decoding;
- * every cut-off body is malformed and nothing behind the cut is read (run it under asan); damaged
- * bodies end in an outcome, and what is still decoded can be encoded again.
+ * Properties that hold for every message and version: what was made up survives encoding and
+ * decoding; every cut-off body is malformed and nothing behind the cut is read (run it under
+ * asan); damaged bodies end in an outcome, and what is still decoded can be encoded again.
  *
  * Usage: property_test VECTORS.jsonl.gz
  */
@@ -106,7 +106,8 @@ static bool cut_is_malformed(const struct vector *v, size_t size)
     arena_reset(&arena);
     void *value = new_value(v->message);
     uint8_t *copy = exact_copy(v->body.at, size);
-    enum outcome o = wire_decode(v->message, v->version, bytes_view(copy, size), &arena, value, NULL);
+    struct bytes in = {copy, size};
+    enum outcome o = wire_decode(v->message, v->version, in, &arena, value, NULL);
     free(copy);
     return o == OUT_MALFORMED || complain(v->message, v->version, "cut off, but decoded");
 }

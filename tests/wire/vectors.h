@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Golden vectors: tests/data/messages.jsonl.gz, written by Kafka's own classes (docs in README.md). */
+/* Golden vectors: tests/data/messages.jsonl.gz, written by Kafka's own classes (docs in
+ * README.md). */
 #ifndef VECTORS_H
 #define VECTORS_H
 

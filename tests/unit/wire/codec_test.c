@@ -99,7 +99,8 @@ void test_external_records_leave_their_length_and_a_cut(void)
     at = mempcpy(at, raw + from, size - from);
     expect_eq(at - sent, total);
     size_t used;
-    expect_eq(wire_decode(&wire_fetch_response, 16, bytes_view(sent, total), &arena, &out, &used), OUT_OK);
+    struct bytes whole = {sent, total};
+    expect_eq(wire_decode(&wire_fetch_response, 16, whole, &arena, &out, &used), OUT_OK);
     expect_eq(used, total);
     expect_eq(out.responses[0].partitions[0].records.size, 100000);
     expect_eq(out.responses[0].partitions[0].records.at[99999], 'a');

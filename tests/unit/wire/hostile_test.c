@@ -140,9 +140,11 @@ void test_nothing_at_all(void)
 {
     struct bytes nothing = {NULL, 0};
     arena_init(&arena, KiB(64));
-    expect_eq(wire_decode(&wire_metadata_request, 1, nothing, &arena, &metadata, &used), OUT_MALFORMED);
+    expect_eq(wire_decode(&wire_metadata_request, 1, nothing, &arena, &metadata, &used),
+              OUT_MALFORMED);
     struct api_versions_request versions; /* an empty body in versions 0 to 2 */
-    expect_eq(wire_decode(&wire_api_versions_request, 0, nothing, &arena, &versions, &used), OUT_OK);
+    expect_eq(wire_decode(&wire_api_versions_request, 0, nothing, &arena, &versions, &used),
+              OUT_OK);
     expect_eq(used, 0);
     arena_fini(&arena);
 }
