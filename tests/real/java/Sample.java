@@ -4,7 +4,7 @@
 // languages, so that any of them can check what another one wrote.
 //
 //   key        null if i % 7 == 0, else "key-<i>"
-//   value      null if i % 11 == 0, else "value-<i>-" and (i * 37) % 500 letters, 'a' + (i % 26)
+//   value      null if i % 11 == 0 and the key is not, else "value-<i>-" and (i * 37) % 500 letters, 'a' + (i % 26)
 //   headers    if i % 3 == 0: ("n", "<i>"), ("n", "again"), ("empty", "")
 //   timestamp  1600000000000 + i * 1000
 
@@ -33,7 +33,7 @@ final class Sample {
     }
 
     static byte[] value(int i) {
-        if (i % 11 == 0) {
+        if (i % 11 == 0 && i % 7 != 0) {
             return null;
         }
         byte[] head = bytes("value-" + i + "-");

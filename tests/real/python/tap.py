@@ -76,7 +76,7 @@ def key(i):
 
 
 def value(i):
-    if i % 11 == 0:
+    if i % 11 == 0 and i % 7:
         return None
     return f"value-{i}-".encode() + bytes([ord("a") + i % 26]) * (i * 37 % 500)
 
