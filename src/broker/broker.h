@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The broker: topics and partitions by name and id, parked fetches, group commit, and the control
+ * thread on which metadata changes. Shared by every door (kafka/ today).
+ *
+ * Threads. A reactor's shard reads the current `struct view` (broker_view): an immutable picture of
+ * all topics, replaced whole by the control thread, valid until the end of the shard's turn. A
+ * partition outlives the turn only through partition_hold(). Functions say which thread calls them;
+ * "any" means any shard's thread (a reactor's or the control thread's).
+ */
+#ifndef BROKER_BROKER_H
+#define BROKER_BROKER_H
+
+#include "base/list.h"
+#include "base/outcome.h"
+#include "broker/request.h"
+#include "broker/shard.h"
+#include "config/config.h"
+#include "log/log.h"
+#include "meta/meta.h"
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct broker;
+
+/* One partition of a topic, as the data path sees it. */
+struct partition {
+    struct bytes topic;        /* name, memory of the partition */
+    struct uuid topic_id;
+    int32_t index;
+    struct log *log;
+    struct store *store;       /* of the log */
+    struct broker *broker;
+    _Atomic int32_t leader_epoch;
+    _Atomic bool deleted;      /* the topic is gone: requests answer "unknown" */
+    _Atomic uint32_t holds;    /* the view's and every parked request's */
+    _Atomic uint32_t watchers; /* count of `watching`, read without the lock after an append */
+    pthread_mutex_t lock;      /* guards the three lists' fields below; never held across I/O */
+    struct list watching;      /* struct watch.node: parked fetches */
+    struct list unflushed;     /* struct flush_wait.node: replies that promise the disk */
+    bool flush_queued;         /* in the flusher's queue or being flushed */
+    struct list flush_node;    /* in the flusher's queue */
+};
+
+/* One topic in a view. */
+struct topic {
+    const struct meta_topic *meta;
+    struct bytes name;
+    struct uuid id;
+    bool internal;
+    struct topic_config config; /* effective values */
+    int32_t partition_count;
+    struct partition **partitions; /* NULL entries: log directory offline */
+    _Atomic uint32_t holds;        /* views that share this topic */
+};
+
+/* An immutable picture of all topics, by name and by id; the metadata image it was made from. */
+struct view {
+    const struct meta_image *image;
+    size_t topic_count;
+    struct topic **topics;       /* in order of name */
+    size_t slot_mask;
+    uint32_t *by_name, *by_id;   /* open addressing: index + 1 into topics, 0 empty */
+    struct broker *broker;
+    _Atomic uint32_t pending;    /* shards that have not taken it over yet */
+};
+
+/* The view of the calling shard's turn. */
+const struct view *broker_view(void);
+struct topic *view_topic(const struct view *v, struct bytes name);       /* NULL: unknown */
+struct topic *view_topic_by_id(const struct view *v, const struct uuid *id);
+/* NULL when the index is out of range or its log directory is offline. */
+struct partition *topic_partition(const struct topic *t, int32_t index);
+
+struct partition *partition_hold(struct partition *p);
+void partition_drop(struct partition *p); /* closes the log with the last hold */
+
+/* ---- long polls ---- */
+
+/* One parked request's interest in one partition. Memory of the request. */
+struct watch {
+    struct list node;
+    struct partition *partition; /* held while watching */
+    struct watcher *watcher;
+};
+
+/* A parked request that waits for appends on any of several partitions. Memory of the request, which
+ * must not end before watcher_idle(): a wake-up may still be in the home thread's mailbox, and then
+ * `wake` runs once more. */
+struct watcher {
+    struct mail mail;
+    struct request *request;
+    void (*wake)(struct request *); /* on the request's home thread, once per arming */
+    _Atomic bool fired;
+    _Atomic bool in_flight;
+};
+void watcher_init(struct watcher *w, struct request *r, void (*wake)(struct request *));
+void watcher_rearm(struct watcher *w);
+/* Home thread, after every partition is unwatched. */
+bool watcher_idle(struct watcher *w);
+
+/* Home thread. Watches until partition_unwatch; an append calls watcher->wake at most once until
+ * watcher_rearm. */
+void partition_watch(struct partition *p, struct watch *w, struct watcher *by);
+void partition_unwatch(struct watch *w);
+
+/* Any thread, after an append or another change that readers wait for. */
+void partition_notify(struct partition *p);
+
+/* ---- group commit ---- */
+
+/* One partition's part of a reply that promises the disk. Memory of the request. */
+struct flush_wait {
+    struct list node;
+    struct partition *partition; /* held while waiting */
+    int64_t offset;              /* flushed when the log is durable up to here (exclusive) */
+    struct flush_set *set;
+};
+
+/* All flushes one request waits for. `then` runs once on the request's home thread. */
+struct flush_set {
+    struct request *request;
+    void (*then)(struct request *);
+    _Atomic uint32_t pending;
+    _Atomic bool failed;         /* a log went offline: the promise can't be given */
+};
+
+/* Home thread: begin, add each partition, end. `then` never runs before broker_flush_end. Returns
+ * false from end when nothing is pending (all durable already): `then` will not run. */
+void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(struct request *));
+void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p, int64_t offset);
+MUST bool broker_flush_end(struct flush_set *s);
+
+/* ---- control thread ---- */
+
+/* Any: runs `work` on the control thread with the request; it ends by request_return (at once or
+ * after broker_apply). The request must be parked. */
+void broker_control(struct request *r, void (*work)(struct request *));
+
+/* Control thread: the newest view (newer than what reactors may have). */
+const struct view *broker_newest(struct broker *b);
+
+/* Control thread: makes `records` durable in the metadata log, opens and closes logs accordingly,
+ * publishes the new view; when every reactor has it, `then` runs on the home thread of `r`
+ * (r may be NULL: nothing runs). On failure nothing has changed and `then` does not run. */
+MUST enum outcome broker_apply(struct broker *b, struct meta_change *change, struct request *r,
+                               void (*then)(struct request *));
+
+/* ---- life ---- */
+
+struct broker_options {
+    struct config *config;
+    const struct meta_format *format;
+    int reactor_count;
+    const char *const *data_dirs; /* one for now */
+    const char *advertised_host;
+    int advertised_port;
+};
+
+struct broker *broker_new(void);
+/* Main thread: takes the data directory, recovers every log. The sentence of a failure is in
+ * outcome_trail(). */
+MUST enum outcome broker_open(struct broker *b, const struct broker_options *o);
+/* Main thread, after the reactors' shards exist: starts the control thread and the pool. */
+MUST enum outcome broker_start(struct broker *b, struct shard **shards, int count);
+/* Main thread, after the reactors have stopped: flushes, writes checkpoints and the clean mark. */
+MUST enum outcome broker_stop(struct broker *b);
+
+/* What a door keeps for the process: set before the reactors run. */
+enum broker_slot { BROKER_SLOT_FETCH_SESSIONS, BROKER_SLOT_COUNT };
+void broker_slot_set(struct broker *b, enum broker_slot slot, void *value);
+void *broker_slot(struct broker *b, enum broker_slot slot);
+
+struct config *broker_config(struct broker *b);
+const char *broker_data_dir(const struct broker *b);
+struct broker *broker_self(void); /* the broker of the calling shard */
+struct meta *broker_meta(struct broker *b);
+int32_t broker_node_id(const struct broker *b);
+const char *broker_host(const struct broker *b);
+int32_t broker_port(const struct broker *b);
+
+/* Any: a fresh producer id from the granted block; false when it is used up. */
+MUST bool broker_producer_id(struct broker *b, int64_t *id);
+/* Control thread: has the metadata log grant another block, and takes the first id of it. */
+MUST enum outcome broker_producer_block(struct broker *b, int64_t *id);
+
+/* Control thread: writes the checkpoint of log start offsets. */
+void broker_checkpoint_starts(struct broker *b);
+
+#endif

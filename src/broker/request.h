@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A request: one frame of a connection on its way through a door, and its reply.
+ *
+ * It lives on the thread of its connection (`home`). A parked request may be handed to other threads
+ * as mail; whoever has it may use its arena; request_return brings it home. It lives until it is
+ * completed, even when its connection has died meanwhile (`orphan`): the reply is then thrown away.
+ */
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "broker/shard.h"
+
+enum verdict {
+    REQ_DONE,      /* the reply is ready */
+    REQ_PARKED,    /* later; the connection serves nothing else until then */
+    REQ_PIPELINED, /* later; the connection goes on, replies keep their order */
+    REQ_NO_REPLY,  /* served, nothing is sent */
+    REQ_CLOSE,     /* the connection is to be closed */
+};
+
+/* One piece of a reply: memory (of the arena) or a file range. */
+struct reply_piece {
+    struct reply_piece *next;
+    const uint8_t *at;   /* NULL: a file range */
+    int file;
+    uint64_t position;
+    size_t size;
+    void (*release)(void *context); /* when sent or given up; NULL: nothing */
+    void *context;
+};
+
+struct conn;
+
+struct request {
+    struct mail mail;
+    struct shard *home;
+    struct arena arena;
+    struct bytes frame;        /* without its size; memory that the request holds */
+    const char *peer;          /* the client's address as text */
+    const char *listener;      /* name of the listener it came in on */
+    int64_t received_ns;
+    void *door_state;
+    void (*cancel)(struct request *); /* home thread: the connection died while parked; may be NULL */
+    void (*then)(struct request *);   /* what request_return runs */
+
+    /* net's */
+    struct conn *conn;         /* NULL: orphan */
+    struct list node;          /* in its connection, in order of arrival */
+    struct reply_piece *reply, **reply_end;
+    void *buffer;              /* the receive buffer that `frame` points into */
+    enum verdict state;        /* PARKED and PIPELINED until completed */
+    bool complete;
+};
+
+/* A door: what a listener speaks. */
+struct door {
+    const char *name;
+    enum verdict (*serve)(struct request *r);
+};
+
+/* Adds to the reply; false when out of memory (`release` does not run then). */
+MUST bool request_reply_bytes(struct request *r, struct bytes piece);
+MUST bool request_reply_file(struct request *r, int file, uint64_t position, size_t size,
+                             void (*release)(void *context), void *context);
+
+/* Home thread: ends a parked or pipelined request with DONE, NO_REPLY or CLOSE. */
+void request_complete(struct request *r, enum verdict v);
+/* net/ hands in what completing means for it, once, before the reactors run. */
+void request_completer(void (*complete)(struct request *r, enum verdict v));
+
+/* Any thread: brings the request home and runs `then` there. */
+void request_return(struct request *r, void (*then)(struct request *));
+
+/* Home thread: hands the request to another shard, where `work` runs. */
+void request_send(struct request *r, struct shard *to, void (*work)(struct request *));
+
+#endif

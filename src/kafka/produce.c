@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Produce: one record batch for each partition, appended as it came.
+ *
+ * acks=1 is answered after the write; acks=all when the group commit has reached the disk (with
+ * flush.mode=none after the write, Kafka's own promise on one node); acks=0 never, but an error in it
+ * closes the connection so that the client notices. While a reply waits for the disk, later requests
+ * of the connection are served (REQ_PIPELINED): order of appends is the order of arrival.
+ *
+ * Cost for each batch: one lookup, one CRC, one pwrite, no copy, no allocation but the response
+ * arrays in the request's arena.
+ */
+#include "kafka/call.h"
+#include "watch/watch.h"
+
+#define RESULT struct produce_response_responses_partition_responses
+#define TOPIC_RESULT struct produce_response_responses
+#define ATTRIBUTE_TRANSACTIONAL 0x10
+#define BATCH_ATTRIBUTES_AT 21 /* of a magic 2 batch, two bytes */
+
+/* What a call that waits for the disk keeps. */
+struct produce_state {
+    struct flush_set flush;
+    struct flush_wait *waits;
+    size_t wait_count;
+};
+
+static bool transactional(const struct wire_records *r)
+{
+    return r->size > BATCH_ATTRIBUTES_AT + 1 &&
+           (r->at[BATCH_ATTRIBUTES_AT + 1] & ATTRIBUTE_TRANSACTIONAL) != 0;
+}
+
+static void fill_record_errors(struct call *c, RESULT *out, const struct store_appended *done)
+{
+    if (done->error_text != NULL)
+        out->error_message = bytes_of(done->error_text);
+    if (done->error_count == 0)
+        return;
+    out->record_errors = arena_array(
+        c->arena, struct produce_response_responses_partition_responses_record_errors,
+        done->error_count);
+    if (out->record_errors == NULL)
+        return;
+    out->record_errors_count = (int32_t)done->error_count;
+    for (size_t i = 0; i < done->error_count; i++) {
+        out->record_errors[i].batch_index = done->errors[i].index;
+        out->record_errors[i].batch_index_error_message = bytes_of(done->errors[i].message);
+    }
+}
+
+/* Appends one partition's batch; true when it is in the log (a duplicate counts). */
+static bool append(struct call *c, struct partition *p, const struct wire_records *records,
+                   RESULT *out, int64_t *end_offset)
+{
+    struct store_append what = {
+        .at = (uint8_t *)(uintptr_t)records->at, /* the receive buffer is ours to patch */
+        .size = records->size,
+        .leader_epoch = atomic_load_explicit(&p->leader_epoch, memory_order_relaxed),
+        .origin = STORE_CLIENT,
+        .now_ms = c->request->home->wall_ms,
+        .arena = c->arena,
+        .zstd_refused = c->version < 7,
+    };
+    struct store_appended done;
+    enum outcome o = store_append(p->store, &what, &done);
+    out->log_start_offset = done.log_start_offset;
+    if (o != OUT_OK) {
+        out->error_code = error_of(o);
+        fill_record_errors(c, out, &done);
+        count(produce_errors, 1);
+        return false;
+    }
+    out->base_offset = done.base_offset;
+    out->log_append_time_ms = done.log_append_time_ms;
+    *end_offset = done.last_offset + 1;
+    if (!done.duplicate) {
+        count(messages_produced, (uint64_t)(done.last_offset - done.base_offset + 1));
+        count(bytes_produced, records->size);
+        partition_notify(p);
+    }
+    return true;
+}
+
+/* The partition to append to, or the error that forbids it. */
+static struct partition *target(struct call *c, const struct topic *t, int32_t index,
+                                const struct wire_records *records, int16_t *error)
+{
+    const struct produce_request *in = c->in;
+    *error = KAFKA_NONE;
+    struct partition *p = topic_partition(t, index);
+    if (in->acks < -1 || in->acks > 1)
+        *error = KAFKA_INVALID_REQUIRED_ACKS;
+    else if (index < 0 || index >= t->partition_count)
+        *error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (t->internal && !bytes_is(c->client_id, "__admin_client"))
+        *error = KAFKA_INVALID_TOPIC_EXCEPTION;
+    else if (p == NULL)
+        *error = KAFKA_KAFKA_STORAGE_ERROR;
+    else if (in->transactional_id.at == NULL && transactional(records))
+        *error = KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    return *error == KAFKA_NONE ? p : NULL;
+}
+
+static bool serve_topic(struct call *c, const struct produce_request_topic_data *asked,
+                        TOPIC_RESULT *out, struct produce_state *state)
+{
+    const struct produce_request *in = c->in;
+    int16_t topic_error;
+    struct topic *t = call_topic(broker_view(), asked->name, &asked->topic_id, c->version >= 13,
+                                 &topic_error);
+    out->name = asked->name;
+    out->topic_id = asked->topic_id;
+    size_t count = (size_t)asked->partition_data_count;
+    out->partition_responses = arena_array(c->arena, RESULT, count);
+    if (out->partition_responses == NULL)
+        return false;
+    out->partition_responses_count = asked->partition_data_count;
+    bool good = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct produce_request_topic_data_partition_data *data = &asked->partition_data[i];
+        RESULT *result = &out->partition_responses[i];
+        *result = (RESULT){.index = data->index, .error_code = topic_error, .base_offset = -1,
+                           .log_append_time_ms = -1, .log_start_offset = -1,
+                           .current_leader = {.leader_id = -1, .leader_epoch = -1}};
+        if (in->acks < -1 || in->acks > 1)
+            result->error_code = KAFKA_INVALID_REQUIRED_ACKS;
+        struct partition *p = NULL;
+        if (result->error_code == KAFKA_NONE)
+            p = target(c, t, data->index, &data->records, &result->error_code);
+        int64_t end = 0;
+        if (p == NULL || !append(c, p, &data->records, result, &end))
+            good = false;
+        else if (state != NULL)
+            broker_flush_add(&state->flush, &state->waits[state->wait_count++], p, end);
+    }
+    return good;
+}
+
+/* Home thread, when every flush is done. A promise that can't be kept is an error, never an ack. */
+static void flushed(struct request *r)
+{
+    struct call *c = call_of(r);
+    struct produce_state *state = c->state;
+    struct produce_response *out = c->out;
+    if (atomic_load(&state->flush.failed)) {
+        for (int32_t i = 0; i < out->responses_count; i++) {
+            TOPIC_RESULT *t = &out->responses[i];
+            for (int32_t j = 0; j < t->partition_responses_count; j++) {
+                if (t->partition_responses[j].error_code == KAFKA_NONE)
+                    t->partition_responses[j].error_code = KAFKA_KAFKA_STORAGE_ERROR;
+            }
+        }
+    }
+    call_finish(c);
+}
+
+static struct produce_state *wait_state(struct call *c, size_t partitions)
+{
+    const struct produce_request *in = c->in;
+    if (in->acks != -1 || c->config->flush_mode == FLUSH_MODE_NONE)
+        return NULL;
+    struct produce_state *s = arena_new(c->arena, struct produce_state);
+    if (s == NULL)
+        return NULL;
+    s->waits = arena_array(c->arena, struct flush_wait, partitions);
+    if (s->waits == NULL)
+        return NULL;
+    broker_flush_begin(&s->flush, c->request, flushed);
+    c->state = s;
+    return s;
+}
+
+enum verdict produce_handle(struct call *c)
+{
+    const struct produce_request *in = c->in;
+    struct produce_response *out = c->out;
+    size_t partitions = 0;
+    for (int32_t i = 0; i < in->topic_data_count; i++) {
+        const struct produce_request_topic_data *t = &in->topic_data[i];
+        partitions += (size_t)t->partition_data_count;
+        for (int32_t j = 0; j < t->partition_data_count; j++) {
+            if (t->partition_data[j].records.at == NULL)
+                return REQ_NO_REPLY; /* what Kafka does with null records */
+        }
+    }
+    out->responses = arena_array(c->arena, TOPIC_RESULT, (size_t)in->topic_data_count);
+    struct produce_state *state = wait_state(c, partitions);
+    if (out->responses == NULL || c->arena->failed)
+        return REQ_CLOSE;
+    bool good = true;
+    for (int32_t i = 0; i < in->topic_data_count; i++)
+        good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++], state);
+    if (in->acks == 0)
+        return good ? REQ_NO_REPLY : REQ_CLOSE;
+    if (state != NULL && broker_flush_end(&state->flush))
+        return REQ_PIPELINED;
+    return REQ_DONE;
+}

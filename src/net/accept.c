@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Accepting, on the first reactor: connections go round robin to all of them. One too many is closed
+ * at once; when descriptors run out a reserved one is given up to turn the caller away, so that the
+ * listener does not stay readable for ever.
+ */
+#include "net/private.h"
+
+#include "base/check.h"
+#include "watch/watch.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define ACCEPTS_PER_TURN 64
+
+static void arrive(struct mail *mail)
+{
+    conn_begin(container_of(mail, struct conn, mail));
+}
+
+void net_forget(struct net *net, struct conn *c)
+{
+    atomic_fetch_sub(&net->connections, 1);
+    addresses_leave(net->addresses, c->address);
+    gauge_add(connections_active, -1);
+}
+
+static void refuse(int fd, const char *address, const char *why)
+{
+    count(connections_refused, 1);
+    watch_log(WATCH_WARN, "net", "refused a connection from %s: %s", address, why);
+    os_close(fd);
+}
+
+static void welcome(struct net *net, int fd, const struct net_listener *listener,
+                    const char address[static OS_ADDRESS_SIZE])
+{
+    if (atomic_load(&net->connections) >= net->options.connections_max) {
+        refuse(fd, address, "max-connections is reached");
+        return;
+    }
+    struct conn *c = calloc(1, sizeof *c);
+    if (c == NULL || !addresses_enter(net->addresses, address, net->options.connections_per_ip_max)) {
+        refuse(fd, address, c == NULL ? "out of memory" : "max.connections.per.ip is reached");
+        free(c);
+        return;
+    }
+    atomic_fetch_add(&net->connections, 1);
+    count(connections, 1);
+    gauge_add(connections_active, 1);
+    c->magic = CONN_MAGIC;
+    c->fd = fd;
+    c->listener = listener;
+    memcpy(c->address, address, OS_ADDRESS_SIZE);
+    list_init(&c->node);
+    list_init(&c->ready);
+    list_init(&c->requests);
+    c->reactor = &net->reactors[net->next_reactor++ % net->reactor_count];
+    c->mail.deliver = arrive;
+    shard_post(&c->reactor->shard, &c->mail);
+}
+
+/* Out of descriptors: take the caller with the reserved one and send it away. */
+static void turn_away(struct net *net, int listener)
+{
+    char address[OS_ADDRESS_SIZE] = "";
+    int fd;
+    os_close(net->reserve_fd);
+    net->reserve_fd = -1;
+    if (os_accept(net->listen_fd[listener], &fd, address) == OUT_OK)
+        refuse(fd, address, "too many open files: raise the limit (ulimit -n)");
+    net->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void net_accept(struct net *net, int listener)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
+        char address[OS_ADDRESS_SIZE] = "";
+        int fd;
+        enum outcome o = os_accept(net->listen_fd[listener], &fd, address);
+        if (o == OUT_NO_FILES) {
+            turn_away(net, listener);
+            return;
+        }
+        if (o == OUT_AGAIN)
+            return;
+        if (o == OUT_OK)
+            welcome(net, fd, &net->options.listeners[listener], address);
+    }
+}

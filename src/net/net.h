@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reactors, listeners and connections. One reactor a thread; a connection lives on one reactor for
+ * life. Frames (a 4-byte big-endian size, then that many bytes) become requests for the listener's
+ * door; replies go out in the order of the requests, gathered, once in a turn.
+ *
+ * Bounds: connections in total and per address, frame size, receive memory in total, pipelined
+ * requests for each connection. What is over is closed, counted and logged once.
+ */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "broker/request.h"
+
+#define NET_LISTENERS 4
+
+struct net_listener {
+    const char *name; /* as in listeners= */
+    const char *host;
+    int port;         /* 0: any; net_port() tells */
+    const struct door *door;
+};
+
+struct net_options {
+    struct net_listener listeners[NET_LISTENERS];
+    int listener_count;
+    int reactor_count;
+    int connections_max, connections_per_ip_max;
+    int32_t request_bytes_max;     /* a larger frame closes its connection */
+    int64_t receive_bytes_max;     /* receive buffers of all connections */
+    int64_t idle_ms_max;           /* connections.max.idle.ms; -1: never */
+};
+
+struct net;
+
+/* Opens the listeners and the reactors' shards; nothing runs yet. A port in use is a clear trail. */
+MUST enum outcome net_open(const struct net_options *o, struct net **net);
+struct shard **net_shards(struct net *net, int *count);
+int net_port(const struct net *net, int listener);
+
+MUST enum outcome net_start(struct net *net);
+/* Stops accepting and reading, lets what is being served finish (at most `grace_ms`), joins. */
+void net_stop(struct net *net, int64_t grace_ms);
+void net_close(struct net *net);
+
+/* Any thread. */
+int net_connections(const struct net *net);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Reactors and connections (private to net/). All fields belong to the reactor's thread. */
+#ifndef NET_PRIVATE_H
+#define NET_PRIVATE_H
+
+#include "net/net.h"
+
+#include <pthread.h>
+
+#define CONN_MAGIC 0x434f4e4eu
+#define PIPELINE_MAX 256      /* requests of one connection under way */
+#define POOL_MAX 64           /* requests kept for reuse by a reactor */
+#define RECEIVE_MIN KiB(64)   /* a receive buffer's first size */
+#define EXACT_MIN KiB(16)     /* from here on only the rest of a frame is asked for */
+#define REQUEST_ARENA_MAX MiB(256)
+
+/* Received bytes, shared by the connection and the requests whose frames lie in it. */
+struct buffer {
+    struct net *net;
+    uint32_t holds;
+    size_t room, used;
+    uint8_t at[];
+};
+
+struct conn {
+    uint32_t magic;
+    int fd;
+    struct reactor *reactor;
+    const struct net_listener *listener;
+    struct mail mail;          /* from the accepting reactor */
+    struct list node;          /* in the reactor, least recently active first */
+    struct list ready;         /* in reactor->flushing when replies wait to be sent */
+    struct list requests;      /* struct request.node, in order of arrival */
+    int request_count;
+    int64_t active_ns;
+    struct buffer *buffer;     /* NULL while nothing is half received */
+    size_t parsed;             /* bytes of the buffer that became requests */
+    size_t largest;            /* frame received whole so far: what a buffer may start with */
+    struct reply_piece *sending; /* piece half sent, of the first request */
+    size_t sent;               /* bytes of it */
+    unsigned polled;           /* OS_ bits registered */
+    bool unsent;               /* replies wait for the socket to take more */
+    bool blocked;              /* a parked request or unsent output: serve nothing */
+    bool ended;                /* the peer sends no more */
+    bool closing;              /* close when replies before it are sent */
+    char address[OS_ADDRESS_SIZE];
+};
+
+struct reactor {
+    struct shard shard;
+    struct net *net;
+    int index;
+    int poller;
+    pthread_t thread;
+    struct mail stop;          /* wakes it when the net stops */
+    struct list conns;         /* struct conn.node */
+    struct list flushing;      /* struct conn.ready */
+    struct list pool;          /* struct request.node, free */
+    int pool_count;
+    int outstanding;           /* requests parked or pipelined */
+    struct shard_timer idle;   /* closes the least recently active connection */
+    bool stopping;
+    int64_t stop_ns;
+};
+
+struct net {
+    struct net_options options;
+    int listen_fd[NET_LISTENERS], port[NET_LISTENERS];
+    int listener_of[NET_LISTENERS]; /* contexts for the poller */
+    int reserve_fd;            /* given up to turn a connection away when descriptors run out */
+    int next_reactor;
+    _Atomic int connections;
+    _Atomic int64_t receive_bytes;
+    _Atomic bool stopping;
+    int64_t grace_ns;
+    bool started;
+    struct shard **shards;
+    struct address_table *addresses;
+    int reactor_count;
+    struct reactor *reactors;
+};
+
+/* conn.c */
+void conn_begin(struct conn *c);         /* on its reactor */
+void conn_event(struct conn *c, unsigned what);
+void conn_close(struct conn *c);
+void conn_serve(struct conn *c);         /* cuts frames that are there and serves them */
+void conn_poll(struct conn *c);          /* registers what it waits for */
+
+/* receive.c */
+enum outcome conn_receive(struct conn *c, size_t *got);
+void buffer_drop(struct buffer *b);
+void conn_release_buffer(struct conn *c);
+
+/* send.c */
+void conn_ready(struct conn *c);         /* a reply may be sent at the end of the turn */
+void conn_flush(struct conn *c);
+
+/* reactor.c */
+struct request *reactor_take(struct reactor *r);
+void reactor_give(struct reactor *r, struct request *q);
+void *reactor_main(void *context);
+void reactor_completer(void);
+
+/* accept.c */
+void net_accept(struct net *net, int listener);
+void net_forget(struct net *net, struct conn *c);
+
+/* addresses.c: connections for each client address; any reactor */
+struct address_table;
+struct address_table *addresses_new(void);
+void addresses_free(struct address_table *t);
+MUST bool addresses_enter(struct address_table *t, const char *address, int most);
+void addresses_leave(struct address_table *t, const char *address);
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's calls that the reactors need: clocks, sockets, the poller (epoll), mailboxes between
+ * threads, limits. Files of a log are the business of log/.
+ *
+ * Descriptors are plain ints owned by the caller. Unless said otherwise a function may be called on
+ * any thread and fails with a trail.
+ */
+#ifndef OS_OS_H
+#define OS_OS_H
+
+#include "base/bytes.h"
+#include "base/outcome.h"
+
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+/* ---- clocks ---- */
+
+int64_t os_now_ns(void);  /* monotonic */
+int64_t os_wall_ms(void); /* since 1970, UTC */
+
+/* ---- mailboxes ---- */
+
+/* A message from one thread to another: embedded in what travels, handed over with it. */
+struct mail {
+    struct mail *next;
+    void (*deliver)(struct mail *); /* runs on the receiving thread */
+};
+
+/* Many threads post, one takes. Posting never blocks and never fails: a mail is memory of its
+ * sender, so what is bounded is what can be in flight (requests). */
+struct mailbox {
+    _Atomic(struct mail *) head; /* newest first */
+    _Atomic bool asleep;         /* the owner may be in the poller */
+    int wake_fd;                 /* eventfd, readable when somebody posted to a sleeper */
+};
+
+MUST enum outcome mailbox_open(struct mailbox *m);
+void mailbox_close(struct mailbox *m);
+void mailbox_post(struct mailbox *m, struct mail *mail);
+/* Owner: delivers what is there, oldest first, at most `most`; returns how many. */
+int mailbox_deliver(struct mailbox *m, int most);
+/* Owner: before waiting. False when something is there already: do not wait then. */
+MUST bool mailbox_sleep(struct mailbox *m);
+/* Owner: after waiting. */
+void mailbox_awake(struct mailbox *m);
+
+/* ---- poller ---- */
+
+enum { OS_READABLE = 1, OS_WRITABLE = 2, OS_HANGUP = 4 };
+
+struct os_event {
+    void *context;
+    unsigned what; /* OS_ bits */
+};
+
+MUST enum outcome os_poller_open(int *poller);
+/* Level triggered; `what` may be 0: only errors and hang-ups. */
+MUST enum outcome os_poller_add(int poller, int fd, unsigned what, void *context);
+void os_poller_change(int poller, int fd, unsigned what, void *context);
+void os_poller_remove(int poller, int fd);
+/* Waits up to `wait_ns` (-1: without limit); returns the number of events, 0 when interrupted. */
+int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_ns);
+
+/* ---- sockets: all non-blocking and close-on-exec ---- */
+
+#define OS_ADDRESS_SIZE 64
+
+/* Listens on host:port (port 0: any); *bound is the port it got. OUT_IN_USE, OUT_NO_ACCESS,
+ * OUT_NOT_FOUND (no such host). */
+MUST enum outcome os_listen(const char *host, int port, int *fd, int *bound);
+/* A waiting connection, TCP_NODELAY set, the peer's address as text. OUT_AGAIN: none;
+ * OUT_NO_FILES; OUT_CLOSED: it went away again. */
+MUST enum outcome os_accept(int listener, int *fd, char address[static OS_ADDRESS_SIZE]);
+
+/* Bytes moved, 0: nothing now (OUT_AGAIN); OUT_CLOSED: end of stream or a dead peer. */
+MUST enum outcome os_receive(int fd, void *to, size_t size, size_t *got);
+MUST enum outcome os_send(int fd, const struct iovec *pieces, int count, bool more, size_t *sent);
+MUST enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size_t *sent);
+void os_close(int fd);
+
+/* ---- the process ---- */
+
+/* Raises the limit of open files to what is allowed; returns what it is then. */
+size_t os_files_limit(void);
+size_t os_resident_bytes(void);
+int64_t os_cpu_ms(void); /* user and system time of the process */
+int os_cores(void);      /* that this process may use, cgroup limits included */
+
+#endif
