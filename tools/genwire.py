@@ -129,6 +129,8 @@ def parse_lines(lines, messages):
                     continue
                 kind = words.pop(0)
                 if kind in ("request", "response"):
+                    if api is None:
+                        raise Error("no api before it")
                     key, name = api
                 else:
                     key = int(words.pop(0)) if words[0].isdigit() else -1
@@ -235,7 +237,7 @@ def emit_header(messages, out):
     for m in apis:
         out.write("    API_%s = %d,\n" % (snake(m.api).upper(), m.key))
     out.write("    API_KEY_END = %d, /* one more than the largest */\n};\n\n" %
-              (max(m.key for m in apis) + 1))
+              (max([m.key for m in apis], default=-1) + 1))
     out.write("/* Types of the records in the metadata log. */\nenum metadata_record {\n")
     for m in messages:
         if m.kind == "metadata":
