@@ -11,7 +11,8 @@ CASES = [
     ("a plain definition is taken", HEAD + "    a  int32\n    b  string?  1+  = null\n", None),
     ("an unknown type", HEAD + "    a  int33\n", "thing.msg:3: unknown type int33"),
     ("no type", HEAD + "    a\n", "thing.msg:3: "),
-    ("words left over", HEAD + "    a  int32  1+  sometimes\n", "thing.msg:3: left over: sometimes"),
+    ("words left over", HEAD + "    a  int32  1+  sometimes\n",
+     "thing.msg:3: left over: sometimes"),
     ("fields of what is no struct", HEAD + "    a  int32\n        b  int8\n",
      "thing.msg:4: indentation"),
     ("odd indentation", HEAD + "   a  int32\n", "thing.msg:3: indentation"),
@@ -22,9 +23,11 @@ CASES = [
     ("records in a tagged field", HEAD + "    a  records?  1+  tag 0  = null\n",
      "records in a tagged field"),
     ("elements of no size", "record Thing  versions 0\n    a  []\n", "elements of no size"),
-    ("an unknown section", "# A test.\nnote 1 Thing  versions 0\n", "thing.msg:2: unknown word note"),
+    ("an unknown section", "# A test.\nnote 1 Thing  versions 0\n",
+     "thing.msg:2: unknown word note"),
     ("a wrong range of versions", HEAD + "    a  int32  1to2\n", "thing.msg:3: versions 1to2"),
-    ("a response without its api", "response  versions 0\n    a  int32\n", "thing.msg:1: no api before it"),
+    ("a response without its api", "response  versions 0\n    a  int32\n",
+     "thing.msg:1: no api before it"),
 ]
 
 
