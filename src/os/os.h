@@ -80,6 +80,17 @@ MUST enum outcome os_send(int fd, const struct iovec *pieces, int count, bool mo
 MUST enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size_t *sent);
 void os_close(int fd);
 
+/* ---- threads ---- */
+
+struct os_thread;
+
+/* Runs run(context) on a new thread that takes no signals (those are the main thread's). `name`: at
+ * most 15 characters, for debuggers and top. OUT_NO_MEMORY. */
+MUST enum outcome os_thread_start(const char *name, void (*run)(void *context), void *context,
+                                  struct os_thread **thread);
+/* Waits for its end and frees it; *thread becomes NULL. Nothing when it is NULL already. */
+void os_thread_join(struct os_thread **thread);
+
 /* ---- the process ---- */
 
 /* Raises the limit of open files to what is allowed; returns what it is then. */
