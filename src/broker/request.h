@@ -4,7 +4,10 @@
  *
  * It lives on the thread of its connection (`home`). A parked request may be handed to other threads
  * as mail; whoever has it may use its arena; request_return brings it home. It lives until it is
- * completed, even when its connection has died meanwhile (`orphan`): the reply is then thrown away.
+ * completed, even when its connection has died meanwhile (an orphan): the reply is then thrown away.
+ *
+ * `cancel` asks a parked or pipelined request to complete as soon as it can (now, or later when another
+ * thread has it): its connection died, its peer will send no more, or the server stops.
  */
 #ifndef BROKER_REQUEST_H
 #define BROKER_REQUEST_H
@@ -43,14 +46,16 @@ struct request {
     const char *listener;      /* name of the listener it came in on */
     int64_t received_ns;
     void *door_state;
-    void (*cancel)(struct request *); /* home thread: the connection died while parked; may be NULL */
+    void **session;            /* what the door keeps for the connection; NULL: orphan */
+    void (*cancel)(struct request *); /* home thread, once: see below; may be NULL */
     void (*then)(struct request *);   /* what request_return runs */
 
     /* net's */
     struct conn *conn;         /* NULL: orphan */
     struct list node;          /* in its connection, in order of arrival */
     struct reply_piece *reply, **reply_end;
-    void *buffer;              /* the receive buffer that `frame` points into */
+    void *buffer;              /* the receive buffer that `frame` points into; NULL: the arena */
+    size_t charged;            /* bytes of it in its connection's budget */
     enum verdict state;        /* PARKED and PIPELINED until completed */
     bool complete;
 };
@@ -59,6 +64,7 @@ struct request {
 struct door {
     const char *name;
     enum verdict (*serve)(struct request *r);
+    void (*closed)(void *session); /* reactor: a connection whose session is set is over; may be NULL */
 };
 
 /* Adds to the reply; false when out of memory (`release` does not run then). */
@@ -66,7 +72,10 @@ MUST bool request_reply_bytes(struct request *r, struct bytes piece);
 MUST bool request_reply_file(struct request *r, int file, uint64_t position, size_t size,
                              void (*release)(void *context), void *context);
 
-/* Home thread: ends a parked or pipelined request with DONE, NO_REPLY or CLOSE. */
+static inline bool request_orphan(const struct request *r) { return r->conn == NULL; }
+
+/* Home thread: ends a parked or pipelined request with DONE, NO_REPLY or CLOSE. The request belongs
+ * to net/ from here on. Not from within serve(). */
 void request_complete(struct request *r, enum verdict v);
 /* net/ hands in what completing means for it, once, before the reactors run. */
 void request_completer(void (*complete)(struct request *r, enum verdict v));

@@ -2,11 +2,15 @@
 /* Shards: a thread's clock, mailbox and timers. */
 #include "broker/shard.h"
 
+#define MAIL_MAX 1024
+#define TIMERS_MAX 1024
+
 static _Thread_local struct shard *self;
 
 enum outcome shard_open(struct shard *s, int index)
 {
     *s = (struct shard){.index = index, .mailbox.wake_fd = -1};
+    list_init(&s->at_end);
     shard_clock(s);
     return mailbox_open(&s->mailbox);
 }
@@ -68,4 +72,34 @@ int64_t shard_wait_ns(const struct shard *s)
 {
     const struct heap_node *first = heap_first(&s->timers);
     return first == NULL ? -1 : MAX(first->key - s->now_ns, 0);
+}
+
+int shard_run_mail(struct shard *s, int most)
+{
+    return mailbox_deliver(&s->mailbox, most);
+}
+
+void shard_at_end(struct shard *s, struct shard_hook *h)
+{
+    if (h->node.next == NULL)
+        list_init(&h->node);
+    if (list_empty(&h->node))
+        list_push(&s->at_end, &h->node);
+}
+
+void shard_end_turn(struct shard *s)
+{
+    for (struct list *n; (n = list_pop(&s->at_end)) != NULL;) {
+        struct shard_hook *h = container_of(n, struct shard_hook, node);
+        h->run(h, s);
+    }
+}
+
+void shard_turn(struct shard *s)
+{
+    mailbox_wait(&s->mailbox, shard_wait_ns(s));
+    shard_clock(s);
+    shard_run_mail(s, MAIL_MAX);
+    shard_run_timers(s, TIMERS_MAX);
+    shard_end_turn(s);
 }

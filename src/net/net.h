@@ -4,8 +4,10 @@
  * life. Frames (a 4-byte big-endian size, then that many bytes) become requests for the listener's
  * door; replies go out in the order of the requests, gathered, once in a turn.
  *
- * Bounds: connections in total and per address, frame size, receive memory in total, pipelined
- * requests for each connection. What is over is closed, counted and logged once.
+ * Bounds. Too many connections (in total, for one address) and frames of impossible size: closed,
+ * counted, logged once. Too many requests or bytes under way on one connection, replies that its peer
+ * does not take: it is not read until there are fewer. Receive memory used up in total: connections
+ * wait for some; one that could make no progress for ten seconds is closed.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -28,6 +30,7 @@ struct net_options {
     int connections_max, connections_per_ip_max;
     int32_t request_bytes_max;     /* a larger frame closes its connection */
     int64_t receive_bytes_max;     /* receive buffers of all connections */
+    int64_t connection_bytes_max;  /* frames and replies under way of one; 0: 16 MiB */
     int64_t idle_ms_max;           /* connections.max.idle.ms; -1: never */
 };
 
@@ -39,7 +42,9 @@ struct shard **net_shards(struct net *net, int *count);
 int net_port(const struct net *net, int listener);
 
 MUST enum outcome net_start(struct net *net);
-/* Stops accepting and reading, lets what is being served finish (at most `grace_ms`), joins. */
+/* Stops accepting and reading, cancels what is parked, lets replies out for at most `grace_ms`, then
+ * waits at most as long again for requests that others have. What is still out then stays behind for
+ * good: memory that net_close leaves alone. */
 void net_stop(struct net *net, int64_t grace_ms);
 void net_close(struct net *net);
 

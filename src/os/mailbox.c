@@ -10,7 +10,9 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum outcome mailbox_open(struct mailbox *m)
@@ -74,7 +76,23 @@ bool mailbox_sleep(struct mailbox *m)
 
 void mailbox_awake(struct mailbox *m)
 {
-    atomic_store(&m->asleep, false);
+    atomic_store_explicit(&m->asleep, false, memory_order_relaxed);
+}
+
+void mailbox_wait(struct mailbox *m, int64_t wait_ns)
+{
+    struct pollfd wake = {.fd = m->wake_fd, .events = POLLIN};
+    struct timespec wait = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
+    int ready = 0;
+    if (mailbox_sleep(m))
+        ready = ppoll(&wake, 1, wait_ns < 0 ? NULL : &wait, NULL);
+    mailbox_awake(m);
+    if (ready > 0)
+        mailbox_woken(m);
+}
+
+void mailbox_woken(struct mailbox *m)
+{
     uint64_t ignored;
     ssize_t got = read(m->wake_fd, &ignored, sizeof ignored);
     (void)got; /* EAGAIN: nobody wrote */

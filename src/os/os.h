@@ -45,10 +45,16 @@ int mailbox_deliver(struct mailbox *m, int most);
 MUST bool mailbox_sleep(struct mailbox *m);
 /* Owner: after waiting. */
 void mailbox_awake(struct mailbox *m);
+/* Owner: the poller says that wake_fd is readable; takes the signal away. */
+void mailbox_woken(struct mailbox *m);
+/* Owner without a poller: sleeps until somebody posts, at most `wait_ns` (-1: without limit). */
+void mailbox_wait(struct mailbox *m, int64_t wait_ns);
 
 /* ---- poller ---- */
 
-enum { OS_READABLE = 1, OS_WRITABLE = 2, OS_HANGUP = 4 };
+/* ENDED: the peer will send no more (what it sent may still be unread). HANGUP: the connection is
+ * dead in both directions; told without being asked for. */
+enum { OS_READABLE = 1, OS_WRITABLE = 2, OS_HANGUP = 4, OS_ENDED = 8 };
 
 struct os_event {
     void *context;
@@ -67,14 +73,15 @@ int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_n
 
 #define OS_ADDRESS_SIZE 64
 
-/* Listens on host:port (port 0: any); *bound is the port it got. OUT_IN_USE, OUT_NO_ACCESS,
- * OUT_NOT_FOUND (no such host). */
+/* Listens on host:port (port 0: any; host "": all addresses of both families); *bound is the port it
+ * got. OUT_IN_USE, OUT_NO_ACCESS, OUT_NOT_FOUND (no such host). */
 MUST enum outcome os_listen(const char *host, int port, int *fd, int *bound);
-/* A waiting connection, TCP_NODELAY set, the peer's address as text. OUT_AGAIN: none;
- * OUT_NO_FILES; OUT_CLOSED: it went away again. */
+/* A waiting connection, TCP_NODELAY set, the peer's address as text (an IPv4 address as such even on
+ * a socket of both families). OUT_AGAIN: none; OUT_NO_FILES; OUT_CLOSED: it went away again. */
 MUST enum outcome os_accept(int listener, int *fd, char address[static OS_ADDRESS_SIZE]);
 
-/* Bytes moved, 0: nothing now (OUT_AGAIN); OUT_CLOSED: end of stream or a dead peer. */
+/* Bytes moved; OUT_AGAIN: none now; OUT_CLOSED: the peer is dead; OUT_END (receive only): the peer
+ * sends no more; OUT_IO (files): the range can't be read. */
 MUST enum outcome os_receive(int fd, void *to, size_t size, size_t *got);
 MUST enum outcome os_send(int fd, const struct iovec *pieces, int count, bool more, size_t *sent);
 MUST enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size_t *sent);

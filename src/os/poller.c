@@ -23,6 +23,8 @@ static struct epoll_event event_of(unsigned what, void *context)
         e.events |= EPOLLIN;
     if (what & OS_WRITABLE)
         e.events |= EPOLLOUT;
+    if (what & OS_ENDED)
+        e.events |= EPOLLRDHUP;
     return e;
 }
 
@@ -67,6 +69,8 @@ int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_n
             events[i].what |= OS_WRITABLE;
         if (raw[i].events & (EPOLLERR | EPOLLHUP))
             events[i].what |= OS_HANGUP;
+        if (raw[i].events & EPOLLRDHUP)
+            events[i].what |= OS_ENDED;
     }
     return MAX(count, 0);
 }

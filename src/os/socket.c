@@ -16,10 +16,12 @@
 
 static enum outcome listen_on(const struct addrinfo *a, const char *host, int port, int *fd)
 {
-    int on = 1;
+    int on = 1, off = 0;
     *fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (*fd < 0)
         return fail(outcome_of_errno(errno), "make a socket");
+    if (a->ai_family == AF_INET6 && setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
+        errno = 0; /* then IPv6 alone */
     if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(*fd, a->ai_addr, a->ai_addrlen) == 0 && listen(*fd, BACKLOG) == 0)
         return OUT_OK;
@@ -40,7 +42,15 @@ enum outcome os_listen(const char *host, int port, int *fd, int *bound)
         errno = 0;
         return fail(OUT_NOT_FOUND, "resolve %s: %s", host, gai_strerror(problem));
     }
-    enum outcome o = listen_on(found, host, port, fd);
+    /* A name may stand for both families: clients expect the IPv4 one, but "" means everything. */
+    int first = host[0] == '\0' ? AF_INET6 : AF_INET;
+    enum outcome o = OUT_NOT_FOUND;
+    for (int round = 0; round < 2 && o != OUT_OK; round++) {
+        for (const struct addrinfo *a = found; a != NULL && o != OUT_OK; a = a->ai_next) {
+            if ((a->ai_family == first) == (round == 0))
+                o = listen_on(a, host, port, fd);
+        }
+    }
     freeaddrinfo(found);
     if (o != OUT_OK)
         return o;
@@ -59,9 +69,14 @@ enum outcome os_listen(const char *host, int port, int *fd, int *bound)
 static void address_text(const struct sockaddr_storage *name, char address[static OS_ADDRESS_SIZE])
 {
     const void *at = &((const struct sockaddr_in *)(const void *)name)->sin_addr;
-    if (name->ss_family == AF_INET6)
-        at = &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr;
-    if (inet_ntop(name->ss_family, at, address, OS_ADDRESS_SIZE) == NULL)
+    int family = name->ss_family;
+    if (family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(six);
+        family = mapped ? AF_INET : AF_INET6;
+        at = mapped ? (const void *)&six->s6_addr[12] : six;
+    }
+    if (inet_ntop(family, at, address, OS_ADDRESS_SIZE) == NULL)
         address[0] = '\0';
 }
 
@@ -103,7 +118,7 @@ enum outcome os_receive(int fd, void *to, size_t size, size_t *got)
     ssize_t count = recv(fd, to, size, 0);
     if (count == 0) {
         *got = 0;
-        return OUT_CLOSED;
+        return OUT_END;
     }
     return moved(count, got);
 }
