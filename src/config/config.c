@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* Values by source, and the typed fields that the code reads. */
+#include "config/private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+static const uint8_t source_of_rank[] = {
+    [RANK_DEFAULT] = CONFIG_FROM_DEFAULT, [RANK_FILE] = CONFIG_FROM_STATIC,
+    [RANK_ENVIRONMENT] = CONFIG_FROM_STATIC, [RANK_OPTION] = CONFIG_FROM_STATIC,
+    [RANK_DYNAMIC_DEFAULT] = CONFIG_FROM_DYNAMIC_DEFAULT,
+    [RANK_DYNAMIC] = CONFIG_FROM_DYNAMIC_BROKER,
+};
+
+enum outcome config_set(struct config *c, const char *name, const char *value, uint8_t rank)
+{
+    char message[CONFIG_MESSAGE];
+    int i = broker_row_index(name);
+    if (i < 0)
+        return fail(OUT_NOT_FOUND, "unknown setting %s; did you mean %s?", name,
+                    config_nearest(name));
+    size_t count;
+    const struct config_row *row = &config_rows(CONFIG_BROKER, &count)[i];
+    if (!config_valid(row, bytes_of(value), message))
+        return fail(OUT_INVALID, "%s", message);
+    if (c->text[i] != NULL && c->source[i] > rank)
+        return OUT_OK;
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return fail(OUT_NO_MEMORY, "keep a setting");
+    free(c->text[i]);
+    c->text[i] = copy;
+    c->source[i] = rank; /* ranks while loading; config_text() turns them into sources */
+    return OUT_OK;
+}
+
+const char *config_text(const struct config *c, const char *name, enum config_source *source)
+{
+    int i = broker_row_index(name);
+    size_t count;
+    if (source != NULL)
+        *source = CONFIG_FROM_DEFAULT;
+    if (i < 0)
+        return NULL;
+    if (c->text[i] == NULL)
+        return config_rows(CONFIG_BROKER, &count)[i].standard;
+    if (source != NULL)
+        *source = source_of_rank[c->source[i]];
+    return c->text[i];
+}
+
+static int64_t number(const struct config *c, const char *name)
+{
+    const char *text = config_text(c, name, NULL);
+    return text == NULL ? -1 : strtoll(text, NULL, 10);
+}
+
+static bool truth(const struct config *c, const char *name)
+{
+    const char *text = config_text(c, name, NULL);
+    return text != NULL && strcasecmp(text, "true") == 0;
+}
+
+static bool is(const struct config *c, const char *name, const char *value)
+{
+    const char *text = config_text(c, name, NULL);
+    return text != NULL && strcmp(text, value) == 0;
+}
+
+static void copy(char *to, size_t room, const char *text)
+{
+    snprintf(to, room, "%s", text == NULL ? "" : text);
+}
+
+/* "NAME://host:port", "host:port"; an empty host means every address. */
+static enum outcome endpoint(const char *text, char *name, size_t name_room, char *host,
+                             size_t host_room, int32_t *port)
+{
+    const char *at = strstr(text, "://"), *colon = strrchr(text, ':');
+    if (colon == NULL || (at != NULL && colon == at))
+        return fail(OUT_INVALID, "%s is no HOST:PORT", text);
+    if (at != NULL && name != NULL)
+        snprintf(name, name_room, "%.*s", (int)(at - text), text);
+    const char *begin = at == NULL ? text : at + 3;
+    size_t size = (size_t)(colon - begin);
+    if (size >= 2 && begin[0] == '[' && begin[size - 1] == ']') {
+        begin++;
+        size -= 2;
+    }
+    char *end;
+    long value = strtol(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || value < 0 || value > 65535)
+        return fail(OUT_INVALID, "%s has no port from 0 to 65535", text);
+    snprintf(host, host_room, "%.*s", (int)size, begin);
+    *port = (int32_t)value;
+    return OUT_OK;
+}
+
+/* The first listener that clients use: not one of controller.listener.names. */
+static bool client_listener(const struct config *c, const char *list, char *one, size_t room)
+{
+    struct bytes rest = bytes_of(list), word;
+    const char *controllers = config_text(c, "controller.listener.names", NULL);
+    while (list_next(&rest, &word)) {
+        snprintf(one, room, "%.*s", (int)word.size, (const char *)word.at);
+        size_t name = strcspn(one, ":");
+        struct bytes names = bytes_of(controllers == NULL ? "" : controllers), other;
+        bool controller = false;
+        while (list_next(&names, &other))
+            controller |= other.size == name && memcmp(other.at, one, name) == 0;
+        if (!controller && word.size > 0)
+            return true;
+    }
+    return false;
+}
+
+static enum outcome settle_listeners(struct config *c)
+{
+    char one[512];
+    enum outcome o = OUT_OK;
+    const char *list = config_text(c, "listeners", NULL);
+    if (!client_listener(c, list == NULL ? "" : list, one, sizeof one))
+        return fail(OUT_INVALID, "listeners names no listener for clients");
+    copy(c->listener_name, sizeof c->listener_name, "PLAINTEXT");
+    o = endpoint(one, c->listener_name, sizeof c->listener_name, c->host, sizeof c->host, &c->port);
+    if (o != OUT_OK)
+        return o;
+    const char *advertised = config_text(c, "advertised.listener", NULL);
+    const char *all = config_text(c, "advertised.listeners", NULL);
+    if (advertised == NULL && all != NULL && client_listener(c, all, one, sizeof one))
+        advertised = one;
+    if (advertised != NULL)
+        return endpoint(advertised, NULL, 0, c->advertised_host, sizeof c->advertised_host,
+                        &c->advertised_port);
+    c->advertised_port = c->port;
+    bool any = c->host[0] == '\0' || strcmp(c->host, "0.0.0.0") == 0 || strcmp(c->host, "::") == 0;
+    copy(c->advertised_host, sizeof c->advertised_host, any ? "localhost" : c->host);
+    return OUT_OK;
+}
+
+static void settle_groups(struct config *c)
+{
+    c->group_min_session_timeout_ms = (int32_t)number(c, "group.min.session.timeout.ms");
+    c->group_max_session_timeout_ms = (int32_t)number(c, "group.max.session.timeout.ms");
+    c->group_max_size = (int32_t)number(c, "group.max.size");
+    c->group_initial_rebalance_delay_ms = (int32_t)number(c, "group.initial.rebalance.delay.ms");
+    c->offset_metadata_max_bytes = (int32_t)number(c, "offset.metadata.max.bytes");
+    c->offsets_topic_num_partitions = (int32_t)number(c, "offsets.topic.num.partitions");
+    c->offsets_topic_segment_bytes = (int32_t)number(c, "offsets.topic.segment.bytes");
+    c->offsets_retention_minutes = number(c, "offsets.retention.minutes");
+    c->offsets_retention_check_interval_ms = number(c, "offsets.retention.check.interval.ms");
+}
+
+static void settle_network(struct config *c)
+{
+    c->reactors = (int32_t)number(c, "reactors");
+    c->max_connections = (int32_t)number(c, "max.connections");
+    c->max_connections_per_ip = (int32_t)number(c, "max.connections.per.ip");
+    c->socket_request_max_bytes = (int32_t)number(c, "socket.request.max.bytes");
+    c->connections_max_idle_ms = number(c, "connections.max.idle.ms");
+    c->receive_memory_max_bytes = number(c, "receive.memory.max.bytes");
+    copy(c->metrics_host, sizeof c->metrics_host, config_text(c, "metrics.host", NULL));
+    c->metrics_port = (int32_t)number(c, "metrics.port");
+}
+
+static enum outcome settle_storage(struct config *c)
+{
+    const char *dirs = config_text(c, "log.dirs", NULL);
+    if (dirs == NULL)
+        dirs = config_text(c, "log.dir", NULL);
+    if (strchr(dirs, ',') != NULL)
+        return fail(OUT_INVALID, "log.dirs=%s: one log directory is supported", dirs);
+    copy(c->data_dir, sizeof c->data_dir, dirs);
+    int64_t broker_id = number(c, "broker.id"), node_id = number(c, "node.id");
+    c->node_id = (int32_t)(node_id >= 0 ? node_id : MAX(broker_id, 0));
+    copy(c->cluster_id, sizeof c->cluster_id, config_text(c, "cluster.id", NULL));
+    c->flush_mode = is(c, "flush.mode", "none") ? FLUSH_MODE_NONE : FLUSH_MODE_GROUP;
+    c->validation_full = is(c, "message.validation", "full");
+    c->log_retention_check_interval_ms = number(c, "log.retention.check.interval.ms");
+    c->log_segment_delete_delay_ms = number(c, "log.segment.delete.delay.ms");
+    c->producer_id_expiration_ms = number(c, "producer.id.expiration.ms");
+    return OUT_OK;
+}
+
+enum outcome config_settle(struct config *c)
+{
+    enum outcome o = settle_listeners(c);
+    if (o == OUT_OK)
+        o = settle_storage(c);
+    settle_network(c);
+    settle_groups(c);
+    c->num_partitions = (int32_t)number(c, "num.partitions");
+    c->default_replication_factor = (int32_t)number(c, "default.replication.factor");
+    c->max_request_partition_size_limit =
+        (int32_t)number(c, "max.request.partition.size.limit");
+    c->auto_create_topics_enable = truth(c, "auto.create.topics.enable");
+    c->delete_topic_enable = truth(c, "delete.topic.enable");
+    c->fetch_max_bytes = (int32_t)number(c, "fetch.max.bytes");
+    c->max_incremental_fetch_session_cache_slots =
+        (int32_t)number(c, "max.incremental.fetch.session.cache.slots");
+    static const char *const levels[] = {"trace", "debug", "info", "warn", "error"};
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+        if (is(c, "log.level", levels[i]))
+            c->log_level = (int32_t)i;
+    }
+    return o;
+}
+
+void config_free(struct config *c)
+{
+    if (c == NULL)
+        return;
+    for (size_t i = 0; i < COUNT_OF(c->text); i++)
+        free(c->text[i]);
+    free(c);
+}
+
+static void overlay(struct config *c, const struct config_pair *pairs, size_t count, uint8_t rank)
+{
+    for (size_t i = 0; i < count; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", (int)MIN(pairs[i].name.size, sizeof name - 1),
+                 (const char *)pairs[i].name.at);
+        char *value = strndup((const char *)pairs[i].value.at, pairs[i].value.size);
+        if (value == NULL)
+            continue;
+        enum outcome o = config_set(c, name, value, rank);
+        free(value);
+        if (o != OUT_OK)
+            continue; /* an unknown dynamic setting is kept in the metadata and means nothing here */
+    }
+}
+
+struct config *config_with(const struct config *base, const struct config_pair *defaults,
+                           size_t default_count, const struct config_pair *own, size_t own_count)
+{
+    struct config *c = malloc(sizeof *c);
+    if (c == NULL)
+        return NULL;
+    *c = *base;
+    for (size_t i = 0; i < COUNT_OF(c->text); i++) {
+        bool dynamic = base->source[i] >= RANK_DYNAMIC_DEFAULT;
+        c->text[i] = base->text[i] == NULL || dynamic ? NULL : strdup(base->text[i]);
+        c->source[i] = c->text[i] == NULL ? RANK_DEFAULT : base->source[i];
+    }
+    overlay(c, defaults, default_count, RANK_DYNAMIC_DEFAULT);
+    overlay(c, own, own_count, RANK_DYNAMIC);
+    if (config_settle(c) != OUT_OK) {
+        config_free(c);
+        return NULL;
+    }
+    return c;
+}

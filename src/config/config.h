@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Settings: one table of rows (setting.def for the broker, resource.def for topics, groups and client
+ * metrics), their values by source, and typed fields for the code.
+ *
+ * Sources: command line > environment (FLUXMQ_...) > file > default. A `struct config` is immutable
+ * once loaded; a dynamic change makes a new one (config_with). Cold code: it allocates and formats.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/outcome.h"
+
+/* Numbers of Kafka's protocol (DescribeConfigs, KIP-569). */
+enum config_type {
+    CONFIG_BOOLEAN = 1, CONFIG_STRING, CONFIG_INT, CONFIG_SHORT, CONFIG_LONG, CONFIG_DOUBLE,
+    CONFIG_LIST, CONFIG_CLASS, CONFIG_PASSWORD,
+};
+enum config_source {
+    CONFIG_FROM_UNKNOWN, CONFIG_FROM_TOPIC, CONFIG_FROM_DYNAMIC_BROKER, CONFIG_FROM_DYNAMIC_DEFAULT,
+    CONFIG_FROM_STATIC, CONFIG_FROM_DEFAULT, CONFIG_FROM_LOGGER, CONFIG_FROM_CLIENT_METRICS,
+    CONFIG_FROM_GROUP,
+};
+enum config_mode { CONFIG_READ_ONLY, CONFIG_PER_BROKER, CONFIG_CLUSTER_WIDE };
+enum config_resource {
+    CONFIG_UNKNOWN_RESOURCE = 0, CONFIG_TOPIC = 2, CONFIG_BROKER = 4, CONFIG_BROKER_LOGGER = 8,
+    CONFIG_CLIENT_METRICS = 16, CONFIG_GROUP = 32,
+};
+
+struct config_row {
+    const char *name;
+    enum config_type type;
+    const char *standard;  /* default as text, NULL: null */
+    const char *valid;     /* as Kafka prints it, "" anything */
+    enum config_mode mode;
+    bool sensitive, described, internal;
+    const char *synonyms;  /* of topics and groups: broker settings giving the default, "a,b*" */
+};
+
+/* The rows of a resource type; NULL with count 0 for one that has none. */
+const struct config_row *config_rows(enum config_resource r, size_t *count);
+const struct config_row *config_row(enum config_resource r, struct bytes name); /* NULL: unknown */
+
+/* Whether `value` (null: unset) fits the row; else why, in `message`. */
+#define CONFIG_MESSAGE 256
+MUST bool config_valid(const struct config_row *row, struct bytes value,
+                       char message[static CONFIG_MESSAGE]);
+/* A topic's, group's ... setting by name, as meta/ wants it: OUT_OK or OUT_INVALID_CONFIG. */
+MUST bool config_check(int8_t resource, struct bytes name, struct bytes value,
+                       char message[static CONFIG_MESSAGE]);
+
+struct config_pair {
+    struct bytes name, value;
+};
+
+enum flush_mode { FLUSH_MODE_GROUP, FLUSH_MODE_NONE };
+
+struct config {
+    /* network */
+    char host[256];
+    int32_t port;
+    char advertised_host[256];
+    int32_t advertised_port;
+    char listener_name[64];
+    int32_t reactors, max_connections, max_connections_per_ip, socket_request_max_bytes;
+    int64_t connections_max_idle_ms, receive_memory_max_bytes;
+    char metrics_host[256];
+    int32_t metrics_port;
+    /* identity and storage */
+    char data_dir[512];
+    int32_t node_id;
+    char cluster_id[64];
+    enum flush_mode flush_mode;
+    bool validation_full;
+    /* topics */
+    int32_t num_partitions, default_replication_factor, max_request_partition_size_limit;
+    bool auto_create_topics_enable, delete_topic_enable;
+    int32_t fetch_max_bytes, max_incremental_fetch_session_cache_slots;
+    int64_t log_retention_check_interval_ms, log_segment_delete_delay_ms;
+    int64_t producer_id_expiration_ms;
+    /* groups */
+    int32_t group_min_session_timeout_ms, group_max_session_timeout_ms, group_max_size;
+    int32_t group_initial_rebalance_delay_ms;
+    int32_t offset_metadata_max_bytes, offsets_topic_num_partitions, offsets_topic_segment_bytes;
+    int64_t offsets_retention_minutes, offsets_retention_check_interval_ms;
+    int32_t log_level;
+    bool recovery_report;
+    bool file_given;
+    char *text[512];               /* value by row, NULL: not set */
+    uint8_t source[512];           /* enum config_source */
+};
+
+/* Effective settings of one topic. */
+struct topic_config {
+    int64_t retention_ms, retention_bytes, segment_bytes, segment_ms, segment_jitter_ms;
+    int64_t max_message_bytes, index_interval_bytes, segment_index_bytes;
+    int64_t timestamp_before_max_ms, timestamp_after_max_ms, file_delete_delay_ms;
+    int64_t min_insync_replicas, delete_retention_ms, flush_messages, flush_ms;
+    bool append_time, cleanup_delete, cleanup_compact, preallocate;
+    char compression_type[16];
+};
+
+/* ---- loading ---- */
+
+enum config_action { CONFIG_RUN, CONFIG_EXIT };
+
+/* Command line and environment to a config (malloc'ed, config_free). CONFIG_EXIT: --help or -V was
+ * answered on stdout. A failure's trail is the sentence for the user. */
+MUST enum outcome config_load(int argc, char **argv, char **environment, struct config **config,
+                              enum config_action *action);
+void config_free(struct config *c);
+/* check-config: reads FILE alone. */
+MUST enum outcome config_read_file(const char *path, struct config **config);
+
+/* A copy with dynamic broker values on top (pairs of the cluster default, then of this broker). */
+struct config *config_with(const struct config *base, const struct config_pair *defaults,
+                           size_t default_count, const struct config_pair *own, size_t own_count);
+
+/* ---- asking ---- */
+
+/* The text of a broker setting (NULL: null) and where it comes from. */
+const char *config_text(const struct config *c, const char *name, enum config_source *source);
+/* The default a topic gets for a row from the broker: its text in `buffer` (NULL: null), and the
+ * broker setting that gave it. */
+#define CONFIG_TEXT 128
+const char *config_topic_default(const struct config *c, const struct config_row *row,
+                                 char buffer[static CONFIG_TEXT], const char **synonym,
+                                 enum config_source *source);
+void topic_config_make(const struct config *c, const struct config_pair *overrides, size_t count,
+                       struct topic_config *out);
+
+/* The nearest known name of a broker setting, for "did you mean". */
+const char *config_nearest(const char *name);
+
+#endif

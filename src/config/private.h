@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Helpers shared by the files of config/. */
+#ifndef CONFIG_PRIVATE_H
+#define CONFIG_PRIVATE_H
+
+#include "config/config.h"
+
+/* Index of a broker setting in its rows, -1: unknown. */
+int broker_row_index(const char *name);
+
+/* The next word of a comma-separated list, trimmed; false at the end. */
+bool list_next(struct bytes *rest, struct bytes *word);
+
+/* Sets a value by source; a source of lower rank than what is there changes nothing. OUT_NOT_FOUND
+ * for an unknown name, OUT_INVALID for a value that does not fit. */
+MUST enum outcome config_set(struct config *c, const char *name, const char *value, uint8_t rank);
+
+/* file.c: reads a properties file into the config; *internal collects names of Kafka's internals. */
+MUST enum outcome config_file(struct config *c, const char *path);
+
+/* Fills the typed fields from the texts. */
+MUST enum outcome config_settle(struct config *c);
+
+enum { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_OPTION, RANK_DYNAMIC_DEFAULT, RANK_DYNAMIC };
+
+#endif
