@@ -261,7 +261,7 @@ const char *log_codec_name(enum log_codec codec);
 /* ---- reading whole logs: coordinators, dumps ---- */
 
 /* Calls `each` for every batch from `from` up to `to`, in order; the batch is in memory until `each`
- * returns; anything but OUT_OK from it ends the scan and is returned. Reads a few MiB at a time. */
+ * returns; anything but OUT_OK from it (OUT_END is not allowed) ends the scan and is returned. Reads a few MiB at a time. */
 MUST enum outcome log_scan(struct log *l, int64_t from, int64_t to,
                            enum outcome (*each)(void *context, const struct log_batch *batch),
                            void *context);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a batch that is in the log means beyond its bytes: producer state, ended transactions, leader
+ * epochs. The same for a fresh append and for a replay after a crash. Under the append lock.
+ */
+#include "log/partition.h"
+
+#include "base/check.h"
+
+enum outcome log_save_epochs(struct log *l)
+{
+    enum outcome o = epochs_save(&l->epochs, l->io, l->path);
+    if (o != OUT_OK)
+        log_go_offline(l);
+    return o;
+}
+
+/* An aborted transaction goes to the index of the segment that has its marker. */
+COLD static enum outcome note_aborted(struct log *l, const struct producer_ended *ended)
+{
+    char path[LOG_PATH_MAX];
+    size_t i;
+    int64_t open = l->producers.first_open_offset;
+    struct log_aborted a = {ended->producer_id, ended->first_offset, ended->last_offset,
+                            MIN(open, ended->last_offset + 1)};
+    const struct segments *list = atomic_load(&l->list);
+    struct segment *s = l->active;
+    if (ended->last_offset < s->base_offset && segments_at(list, ended->last_offset, &i))
+        s = list->at[i];
+    segment_path(path, l->path, s->base_offset, FILE_TXNINDEX, "");
+    enum outcome o = txnindex_write(l->io, path, &a);
+    if (o == OUT_OK)
+        o = txnindex_add(&l->aborted, &a);
+    atomic_store(&s->txn_unsynced, true);
+    l->dir_unsynced = true;
+    if (o != OUT_OK)
+        log_go_offline(l);
+    return o;
+}
+
+enum outcome log_account(struct log *l, const struct log_batch *b)
+{
+    enum outcome o = OUT_OK;
+    if (unlikely(b->leader_epoch > atomic_load_explicit(&l->epochs.latest, memory_order_relaxed))) {
+        bool changed;
+        o = epochs_assign(&l->epochs, b->leader_epoch, b->base_offset, &changed);
+        if (o == OUT_OK && changed)
+            o = log_save_epochs(l);
+    }
+    if (likely(b->producer_id < 0) || o != OUT_OK)
+        return o;
+    struct producer_ended ended;
+    producers_update(&l->producers, b, &ended);
+    if (ended.producer_id >= 0 && ended.first_offset >= 0 && ended.type == LOG_MARKER_ABORT &&
+        ended.last_offset >= l->txn_known)
+        o = note_aborted(l, &ended);
+    atomic_store_explicit(&l->first_open_offset, l->producers.first_open_offset, memory_order_release);
+    return o;
+}
+
+/* ---- leader epochs, for the door ---- */
+
+enum outcome log_epoch_begin(struct log *l, int32_t epoch)
+{
+    bool changed = false;
+    enum outcome o = OUT_OK;
+    if (epoch <= log_epoch_latest(l))
+        return OUT_OK;
+    pthread_mutex_lock(&l->append_lock);
+    if (atomic_load(&l->offline))
+        o = OUT_OFFLINE;
+    if (o == OUT_OK)
+        o = epochs_assign(&l->epochs, epoch, atomic_load(&l->end_offset), &changed);
+    if (o == OUT_OK && changed)
+        o = log_save_epochs(l);
+    pthread_mutex_unlock(&l->append_lock);
+    return o;
+}
+
+void log_epoch_end(struct log *l, int32_t epoch, int32_t *found, int64_t *end_offset)
+{
+    *found = -1;
+    *end_offset = -1;
+    pthread_mutex_lock(&l->append_lock);
+    const struct epochs *e = &l->epochs;
+    size_t above = 0; /* the first entry with a larger epoch */
+    while (above < e->count && e->list[above].epoch <= epoch)
+        above++;
+    if (epoch >= 0 && e->count > 0 && above == e->count && e->list[above - 1].epoch == epoch) {
+        *found = epoch;
+        *end_offset = atomic_load(&l->end_offset);
+    } else if (epoch >= 0 && above == 0 && e->count > 0) {
+        *found = epoch; /* before the first known: it ends where that begins */
+        *end_offset = e->list[0].start_offset;
+    } else if (epoch >= 0 && above < e->count) {
+        *found = e->list[above - 1].epoch;
+        *end_offset = e->list[above].start_offset;
+    }
+    pthread_mutex_unlock(&l->append_lock);
+}
+
+int32_t log_epoch_latest(struct log *l)
+{
+    return atomic_load_explicit(&l->epochs.latest, memory_order_acquire);
+}
+
+int32_t log_epoch_at(struct log *l, int64_t offset)
+{
+    pthread_mutex_lock(&l->append_lock);
+    ptrdiff_t i = epochs_at_offset(&l->epochs, offset);
+    int32_t epoch = i < 0 ? -1 : l->epochs.list[i].epoch;
+    pthread_mutex_unlock(&l->append_lock);
+    return epoch;
+}
+
+/* ---- aborted transactions ---- */
+
+static void sort_by_first(struct log_aborted *list, size_t count)
+{
+    for (size_t i = 1; i < count; i++) { /* few, and nearly in order */
+        struct log_aborted a = list[i];
+        size_t k = i;
+        for (; k > 0 && list[k - 1].first_offset > a.first_offset; k--)
+            list[k] = list[k - 1];
+        list[k] = a;
+    }
+}
+
+enum outcome log_aborted(struct log *l, int64_t from, int64_t to, struct arena *arena,
+                         struct log_aborted **list, size_t *count)
+{
+    enum outcome o = OUT_OK;
+    *list = NULL;
+    *count = 0;
+    pthread_mutex_lock(&l->append_lock);
+    for (size_t pass = 0; pass < 2 && o == OUT_OK; pass++) {
+        size_t n = 0;
+        for (size_t i = 0; i < l->aborted.count; i++) {
+            const struct log_aborted *a = &l->aborted.list[i];
+            if (a->last_offset < from || a->first_offset >= to)
+                continue;
+            if (pass == 1)
+                (*list)[n] = *a;
+            n++;
+        }
+        *count = n;
+        if (pass == 0 && (*list = arena_array(arena, struct log_aborted, n)) == NULL)
+            o = OUT_NO_MEMORY;
+    }
+    pthread_mutex_unlock(&l->append_lock);
+    if (o == OUT_OK)
+        sort_by_first(*list, *count);
+    return o;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Appending. Checks that need only the batch run before the lock; under it: producer sequence, offset
+ * assignment (12 bytes outside the checksum), one write call, index entry, publication. A write that
+ * fails is cut off again, so that the log ends where it did; a full disk leaves the log usable.
+ * Cost per batch: one checksum, one walk over uncompressed records, one pwrite; no allocation.
+ */
+#include "log/partition.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+static bool must_roll(const struct log *l, const struct log_options *opts, const struct log_batch *b,
+                      size_t size, int64_t now_ms)
+{
+    struct segment *s = l->active;
+    struct body *body = atomic_load_explicit(&s->body, memory_order_relaxed);
+    uint64_t used = atomic_load_explicit(&s->size, memory_order_relaxed);
+    if (used == 0)
+        return false;
+    if (used + size > (uint64_t)opts->segment_bytes || used + size > INT32_MAX)
+        return true;
+    int64_t age = s->first_timestamp >= 0 ? MAX(b->max_timestamp, -1) - s->first_timestamp
+                                          : now_ms - s->created_ms;
+    if (age > opts->segment_ms - l->jitter_ms)
+        return true;
+    uint32_t room = (uint32_t)opts->segment_index_bytes;
+    if (index_count(&body->offsets) >= room / INDEX_OFFSETS ||
+        index_count(&body->times) + 1 >= room / INDEX_TIMES)
+        return true;
+    return atomic_load_explicit(&l->end_offset, memory_order_relaxed) + b->count - s->base_offset >
+           INT32_MAX - 1;
+}
+
+/* Ends the log where it was. */
+COLD static enum outcome undo_write(struct log *l, uint64_t size, enum outcome o)
+{
+    struct body *body = atomic_load(&l->active->body);
+    if (l->io->ftruncate(body->fd, (off_t)size) != 0)
+        o = fail(OUT_OFFLINE, "%s: cut off a failed write", l->path);
+    if (o != OUT_NO_SPACE)
+        log_go_offline(l);
+    return o;
+}
+
+/* Writes `size` bytes holding `count` batches and takes each into account. */
+static enum outcome write_batches(struct log *l, const struct log_options *opts, const uint8_t *at,
+                                  size_t size)
+{
+    struct segment *s = l->active;
+    struct body *body = atomic_load_explicit(&s->body, memory_order_relaxed);
+    uint64_t position = atomic_load_explicit(&s->size, memory_order_relaxed);
+    enum outcome o = io_write(l->io, body->fd, at, size, position);
+    if (unlikely(o != OUT_OK))
+        return undo_write(l, position, o);
+    struct bytes rest = {at, size};
+    struct log_batch b;
+    int64_t end = 0;
+    while (rest.size > 0 && o == OUT_OK) {
+        check(log_batch_next(&rest, &b) == OUT_OK);
+        segment_note_batch(s, &b, position, opts->index_interval_bytes);
+        if (b.producer_id >= 0)
+            o = producers_reserve(&l->producers);
+        if (o == OUT_OK)
+            o = log_account(l, &b);
+        position += b.size;
+        end = b.last_offset + 1;
+    }
+    l->changed = true;
+    if (!atomic_load_explicit(&s->unsynced, memory_order_relaxed))
+        atomic_store(&s->unsynced, true);
+    if (!atomic_load_explicit(&s->unsaved, memory_order_relaxed))
+        atomic_store(&s->unsaved, true);
+    atomic_store_explicit(&s->size, position, memory_order_release);
+    atomic_store_explicit(&l->end_offset, end, memory_order_release);
+    return o;
+}
+
+/* Sequence and epoch of the batch's producer; a duplicate is answered from its state. */
+static enum outcome check_producer(struct log *l, const struct log_batch *b, enum store_origin origin,
+                                   struct store_appended *done)
+{
+    const struct producer_batch *twin;
+    enum outcome o = producers_reserve(&l->producers);
+    if (o != OUT_OK)
+        return o;
+    if (batch_is_control(b))
+        return producers_check_marker(&l->producers, b);
+    if (origin != STORE_CLIENT)
+        return OUT_OK;
+    o = producers_check(&l->producers, b, &twin);
+    if (o == OUT_OK && twin != NULL) {
+        done->duplicate = true;
+        done->last_offset = twin->last_offset;
+        done->base_offset = twin->last_offset - twin->offset_delta;
+        done->log_append_time_ms = twin->timestamp;
+    }
+    return o;
+}
+
+/* One batch of our own numbering. */
+static enum outcome append_locked(struct log *l, const struct log_options *opts,
+                                  const struct store_append *a, uint8_t *at, struct log_batch *b,
+                                  struct store_appended *done)
+{
+    if (unlikely(atomic_load_explicit(&l->offline, memory_order_relaxed)))
+        return OUT_OFFLINE;
+    enum outcome o = b->producer_id < 0 ? OUT_OK : check_producer(l, b, a->origin, done);
+    if (o != OUT_OK || done->duplicate)
+        return o;
+    if (unlikely(must_roll(l, opts, b, b->size, a->now_ms))) {
+        o = log_roll_locked(l, a->now_ms);
+        if (o != OUT_OK)
+            return o;
+    }
+    int64_t base = atomic_load_explicit(&l->end_offset, memory_order_relaxed);
+    int32_t delta = (int32_t)(b->last_offset - b->base_offset);
+    put_be64(at + BATCH_BASE_OFFSET, (uint64_t)base);
+    if (a->origin != STORE_RAFT)
+        put_be32(at + BATCH_LEADER_EPOCH, (uint32_t)a->leader_epoch);
+    o = write_batches(l, opts, at, b->size);
+    if (o == OUT_OK) {
+        done->base_offset = base;
+        done->last_offset = base + delta;
+    }
+    return o;
+}
+
+/* Batches of a leader's numbering: they must follow the end of the log; gaps are allowed. */
+static enum outcome append_copy(struct log *l, const struct log_options *opts,
+                                const struct store_append *a, struct store_appended *done)
+{
+    struct bytes rest = {a->at, a->size};
+    struct log_batch b, first = {.size = 0};
+    int64_t next = atomic_load(&l->end_offset);
+    size_t whole = 0;
+    enum outcome o = atomic_load(&l->offline) ? OUT_OFFLINE : OUT_OK;
+    while (o == OUT_OK && (o = log_batch_next(&rest, &b)) == OUT_OK) {
+        if (!log_batch_crc_good(&b))
+            return OUT_CORRUPT_MESSAGE;
+        if (b.base_offset < next)
+            return OUT_INVALID_RECORD;
+        if (whole == 0)
+            first = b;
+        whole += b.size;
+        next = b.last_offset + 1;
+    }
+    if (o != OUT_MORE || whole == 0)
+        return o == OUT_MORE ? OUT_INVALID_RECORD : o;
+    o = must_roll(l, opts, &first, whole, a->now_ms) ? log_roll_locked(l, a->now_ms) : OUT_OK;
+    if (o == OUT_OK)
+        o = write_batches(l, opts, a->at, whole);
+    done->base_offset = first.base_offset;
+    done->last_offset = next - 1;
+    return o;
+}
+
+/* Bytes of a segment whose write-back is due: started early, outside the lock, so that no flush meets
+ * a wall of dirty pages. */
+struct due {
+    struct segment *segment; /* held; NULL: nothing is due */
+    uint64_t from, size;
+};
+
+static struct due take_due(struct log *l)
+{
+    struct segment *s = l->active;
+    uint64_t size = atomic_load_explicit(&s->size, memory_order_relaxed);
+    if (likely(size < s->written_back + LOG_WRITE_BACK))
+        return (struct due){NULL, 0, 0};
+    struct due due = {s, s->written_back, size - s->written_back};
+    s->written_back = size;
+    store_hold_take(&s->hold);
+    return due;
+}
+
+COLD static void write_back(struct log *l, const struct due *due)
+{
+    struct body *body = atomic_load(&due->segment->body);
+    if (body != NULL)
+        l->io->write_back(body->fd, (off_t)due->from, (off_t)due->size);
+    store_hold_drop(&due->segment->hold);
+}
+
+/* Which refusals carry the log's start in a Produce reply: those that Kafka finds at the log, but for
+ * a few kinds. */
+static bool tells_start(enum outcome o)
+{
+    return o != OUT_MESSAGE_TOO_LARGE && o != OUT_RECORD_LIST_TOO_LARGE && o != OUT_CORRUPT_MESSAGE &&
+           o != OUT_OFFLINE && o != OUT_IO && o != OUT_NO_SPACE;
+}
+
+enum outcome log_append_op(struct store *store, const struct store_append *a, struct store_appended *done)
+{
+    struct log *l = log_of(store);
+    const struct log_options *opts = log_opts(l);
+    struct checked c = {.replaced = NULL, .log_append_time_ms = -1};
+    struct due due = {NULL, 0, 0};
+    enum outcome o = OUT_OK;
+    *done = (struct store_appended){-1, -1, -1, -1, false, NULL, 0, NULL};
+    if (a->origin == STORE_CLIENT)
+        o = validate_batch(opts, a, &c, done);
+    else if (a->origin != STORE_REPLICA)
+        o = batch_parse(a->at, a->size, a->size, &c.batch);
+    if (likely(o == OUT_OK)) {
+        c.reached_log = true;
+        pthread_mutex_lock(&l->append_lock);
+        if (a->origin == STORE_REPLICA)
+            o = append_copy(l, opts, a, done);
+        else
+            o = append_locked(l, opts, a, c.replaced == NULL ? a->at : c.replaced, &c.batch, done);
+        due = take_due(l);
+        pthread_mutex_unlock(&l->append_lock);
+    }
+    if (likely(o == OUT_OK) && !done->duplicate)
+        done->log_append_time_ms = c.log_append_time_ms;
+    if (c.reached_log && tells_start(o))
+        done->log_start_offset = atomic_load_explicit(&l->start_offset, memory_order_relaxed);
+    if (unlikely(due.segment != NULL))
+        write_back(l, &due);
+    free(c.replaced);
+    return o;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which leader epoch began at which offset, and its file leader-epoch-checkpoint. Guarded by the
+ * partition's append lock; `latest` may be read by anybody.
+ */
+#ifndef LOG_EPOCHS_H
+#define LOG_EPOCHS_H
+
+#include "log/io.h"
+
+struct epoch {
+    int32_t epoch;
+    int64_t start_offset;
+};
+
+struct epochs {
+    struct epoch *list; /* ascending in both */
+    size_t count, room;
+    atomic_int latest;  /* -1: none */
+    bool unsynced;      /* the file was written but not flushed */
+};
+
+void epochs_fini(struct epochs *e);
+
+/* Notes that `epoch` begins at `offset`: entries at or above either go. *changed: needs saving. */
+MUST enum outcome epochs_assign(struct epochs *e, int32_t epoch, int64_t offset, bool *changed);
+
+/* The log begins / ends at `offset` now. */
+bool epochs_cut_start(struct epochs *e, int64_t offset);
+bool epochs_cut_end(struct epochs *e, int64_t offset);
+
+/* Index of the last entry at or below, -1 none. */
+ptrdiff_t epochs_at_offset(const struct epochs *e, int64_t offset);
+
+MUST enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *dir);
+/* A missing file is no epochs; OUT_CORRUPT: build anew from the batches. */
+MUST enum outcome epochs_load(struct epochs *e, const struct log_io *io, const char *dir);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Flushing: data of every segment written since the last flush, indexes of sealed ones, and the names
+ * of new files. Runs in a background thread, one at a time a log, beside appends and reads. A failed
+ * flush is final: what the kernel dropped cannot be told, so the log goes offline.
+ */
+#include "log/partition.h"
+
+#include "base/check.h"
+
+#include <fcntl.h>
+
+static enum outcome sync_path(struct log *l, const char *path)
+{
+    int fd;
+    enum outcome o = io_open(l->io, path, O_RDONLY, &fd);
+    if (o != OUT_OK)
+        return o;
+    if (l->io->fdatasync(fd) != 0)
+        o = fail(OUT_IO, "fdatasync %s", path);
+    io_close(l->io, fd);
+    return o;
+}
+
+static enum outcome flush_segment(struct log *l, struct segment *s, bool sealed)
+{
+    struct body *body;
+    char path[LOG_PATH_MAX];
+    enum outcome o = OUT_OK;
+    bool data = atomic_exchange(&s->unsynced, false);
+    if (data) {
+        o = segment_body(l, s, &body);
+        if (o == OUT_OK && l->io->fdatasync(body->fd) != 0)
+            o = fail(OUT_IO, "fdatasync segment %lld of %s", (long long)s->base_offset, l->path);
+    }
+    if (o == OUT_OK && sealed && atomic_load(&s->unsaved)) {
+        o = segment_save_indexes(s, IO_SYNCED);
+        if (o == OUT_OK)
+            atomic_store(&s->unsaved, false);
+    }
+    if (o == OUT_OK && atomic_exchange(&s->txn_unsynced, false)) {
+        segment_path(path, l->path, s->base_offset, FILE_TXNINDEX, "");
+        o = sync_path(l, path);
+    }
+    return o;
+}
+
+/* Names, and the epochs' file, which is written without waiting. */
+static enum outcome flush_names(struct log *l)
+{
+    char path[LOG_PATH_MAX];
+    enum outcome o = OUT_OK;
+    pthread_mutex_lock(&l->append_lock);
+    bool epochs = l->epochs.unsynced, names = l->dir_unsynced || epochs;
+    l->epochs.unsynced = l->dir_unsynced = false;
+    pthread_mutex_unlock(&l->append_lock);
+    if (epochs) {
+        io_path(path, l->path, "leader-epoch-checkpoint");
+        o = sync_path(l, path);
+    }
+    if (o == OUT_OK && names)
+        o = io_sync_dir(l->io, l->path);
+    return o;
+}
+
+static enum outcome flush_locked(struct log *l, int64_t target)
+{
+    enum outcome o = OUT_OK;
+    struct segment *s = segments_hold_at(l, atomic_load(&l->flushed_offset));
+    if (s == NULL)
+        s = segments_hold_after(l, atomic_load(&l->flushed_offset));
+    while (s != NULL && o == OUT_OK) {
+        int64_t base = s->base_offset;
+        struct segment *next = segments_hold_after(l, base);
+        o = flush_segment(l, s, next != NULL);
+        store_hold_drop(&s->hold);
+        s = next;
+        if (s != NULL && base >= target)
+            break;
+    }
+    if (s != NULL)
+        store_hold_drop(&s->hold);
+    return o == OUT_OK ? flush_names(l) : o;
+}
+
+enum outcome log_flush_op(struct store *store, int64_t *flushed_offset)
+{
+    struct log *l = log_of(store);
+    pthread_mutex_lock(&l->flush_lock);
+    enum outcome o = atomic_load(&l->offline) ? OUT_OFFLINE : OUT_OK;
+    int64_t target = atomic_load_explicit(&l->end_offset, memory_order_acquire);
+    if (o == OUT_OK) {
+        o = flush_locked(l, target);
+        if (o == OUT_OK)
+            atomic_store(&l->flushed_offset, target);
+        else
+            o = outcome_add(log_go_offline(l), "flush");
+    }
+    *flushed_offset = atomic_load(&l->flushed_offset);
+    pthread_mutex_unlock(&l->flush_lock);
+    return o;
+}

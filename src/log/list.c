@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The immutable list of segments: found by offset, replaced whole, freed when no reader looks at it.
+ * A list holds each of its segments once; readers take holds of their own for what they keep.
+ */
+#include "log/partition.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+bool segments_at(const struct segments *list, int64_t offset, size_t *i)
+{
+    size_t low = 0, high = list->count;
+    if (high > 0 && list->at[high - 1]->base_offset <= offset) {
+        *i = high - 1; /* most reads are at the end */
+        return true;
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list->at[middle]->base_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *i = low - 1;
+    return low > 0;
+}
+
+static struct segment *hold(struct segment *s)
+{
+    store_hold_take(&s->hold);
+    if (!atomic_load_explicit(&s->used, memory_order_relaxed))
+        atomic_store_explicit(&s->used, true, memory_order_relaxed);
+    return s;
+}
+
+struct segment *segments_hold_at(struct log *l, int64_t offset)
+{
+    size_t i;
+    struct segments *list = segments_enter(l);
+    struct segment *s = segments_at(list, offset, &i) ? hold(list->at[i]) : NULL;
+    segments_leave(l);
+    return s;
+}
+
+struct segment *segments_hold_after(struct log *l, int64_t offset)
+{
+    size_t i;
+    struct segments *list = segments_enter(l);
+    i = segments_at(list, offset, &i) ? i + 1 : 0;
+    struct segment *s = i < list->count ? hold(list->at[i]) : NULL;
+    segments_leave(l);
+    return s;
+}
+
+void segments_reclaim(struct log *l)
+{
+    if (l->retired == NULL || atomic_load(&l->readers) != 0)
+        return;
+    while (l->retired != NULL) {
+        struct segments *list = l->retired;
+        l->retired = list->retired;
+        for (size_t i = 0; i < list->count; i++)
+            store_hold_drop(&list->at[i]->hold);
+        free(list);
+    }
+}
+
+enum outcome segments_publish(struct log *l, struct segment *const *at, size_t count)
+{
+    check(count > 0);
+    struct segments *list = malloc(sizeof *list + count * sizeof list->at[0]);
+    if (list == NULL)
+        return OUT_NO_MEMORY;
+    list->retired = NULL;
+    list->count = count;
+    for (size_t i = 0; i < count; i++) {
+        check(i == 0 || at[i - 1]->base_offset < at[i]->base_offset);
+        list->at[i] = at[i];
+        store_hold_take(&at[i]->hold);
+    }
+    struct segments *old = atomic_exchange(&l->list, list);
+    if (old != NULL) {
+        old->retired = l->retired;
+        l->retired = old;
+    }
+    segments_reclaim(l);
+    return OUT_OK;
+}

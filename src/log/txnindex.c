@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Aborted transactions: a short list, written behind the abort marker, read at open. */
+#include "log/txnindex.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define TXNINDEX_FILE_MAX MiB(256)
+
+void txnindex_fini(struct txnindex *t)
+{
+    free(t->list);
+    *t = (struct txnindex){0};
+}
+
+enum outcome txnindex_add(struct txnindex *t, const struct log_aborted *a)
+{
+    if (t->count == t->room) {
+        size_t room = t->room == 0 ? 8 : t->room * 2;
+        struct log_aborted *list = realloc(t->list, room * sizeof *list);
+        if (list == NULL)
+            return OUT_NO_MEMORY;
+        t->list = list;
+        t->room = room;
+    }
+    t->list[t->count++] = *a;
+    return OUT_OK;
+}
+
+void txnindex_cut(struct txnindex *t, int64_t start, int64_t end)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->list[i].last_offset >= start && t->list[i].last_offset < end)
+            t->list[kept++] = t->list[i];
+    t->count = kept;
+}
+
+enum outcome txnindex_write(const struct log_io *io, const char *path, const struct log_aborted *a)
+{
+    uint8_t entry[TXNINDEX_ENTRY];
+    int fd;
+    uint64_t size = 0;
+    put_be16(entry, 0);
+    put_be64(entry + 2, (uint64_t)a->producer_id);
+    put_be64(entry + 10, (uint64_t)a->first_offset);
+    put_be64(entry + 18, (uint64_t)a->last_offset);
+    put_be64(entry + 26, (uint64_t)a->stable_offset);
+    enum outcome o = io_open(io, path, O_WRONLY | O_CREAT, &fd);
+    if (o != OUT_OK)
+        return o;
+    o = io_size(fd, &size);
+    if (o == OUT_OK)
+        o = io_write(io, fd, entry, sizeof entry, size - size % sizeof entry);
+    io_close(io, fd);
+    return o;
+}
+
+enum outcome txnindex_read(struct txnindex *t, const struct log_io *io, const char *path)
+{
+    char *text;
+    size_t size;
+    enum outcome o = io_read_all(io, path, TXNINDEX_FILE_MAX, &text, &size);
+    if (o == OUT_NOT_FOUND)
+        return OUT_OK;
+    if (o != OUT_OK)
+        return o;
+    for (size_t at = 0; o == OUT_OK && at + TXNINDEX_ENTRY <= size; at += TXNINDEX_ENTRY) {
+        const uint8_t *entry = (const uint8_t *)text + at;
+        struct log_aborted a = {(int64_t)get_be64(entry + 2), (int64_t)get_be64(entry + 10),
+                                (int64_t)get_be64(entry + 18), (int64_t)get_be64(entry + 26)};
+        o = get_be16(entry) != 0 ? OUT_CORRUPT : txnindex_add(t, &a);
+    }
+    free(text);
+    return o;
+}

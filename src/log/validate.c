@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a client's batch must be before it may touch the log, in Kafka's order of checks. Happy path:
+ * one header, one checksum, one walk over the records when they are not compressed; two header fields
+ * are corrected (largest timestamp, timestamp type) and the checksum redone only when they were wrong.
+ * Compressed records are looked into only with validation FULL, for compacted topics, and when the
+ * topic wants another compression.
+ */
+#include "log/partition.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+#define INFLATED_MIN MiB(64)
+
+struct walk {
+    const struct log_options *opts;
+    const struct store_append *a;
+    struct store_appended *done;
+    int64_t max_timestamp;
+    size_t room;          /* of done->errors */
+    enum outcome refused; /* of the records listed */
+};
+
+/* Header, and what must (not) follow it. */
+static enum outcome take_header(const struct store_append *a, struct log_batch *b)
+{
+    enum outcome o = batch_parse(a->at, a->size, a->size, b);
+    if (o == OUT_MORE)
+        return OUT_INVALID_RECORD;
+    if (o == OUT_CORRUPT_MESSAGE)
+        return o;
+    if (b->size > a->size || b->magic != 2)
+        return OUT_INVALID_RECORD;
+    struct log_batch other;
+    enum outcome next =
+        batch_parse(a->at + b->size, a->size - b->size, a->size - b->size, &other);
+    if (next != OUT_MORE)
+        return next == OUT_CORRUPT_MESSAGE ? next : OUT_INVALID_RECORD;
+    return OUT_OK;
+}
+
+static enum outcome check_header(const struct log_options *opts, const struct log_batch *b)
+{
+    if (get_be64(b->at) != 0)
+        return OUT_INVALID_RECORD;
+    if (b->size > (size_t)opts->max_message_bytes)
+        return OUT_MESSAGE_TOO_LARGE;
+    if (!log_batch_crc_good(b))
+        return OUT_CORRUPT_MESSAGE;
+    int32_t delta = (int32_t)get_be32(b->at + BATCH_LAST_DELTA);
+    if (b->count <= 0 || delta < 0 || delta != b->count - 1)
+        return OUT_INVALID_RECORD;
+    if (batch_is_control(b) || (b->producer_id >= 0 && b->base_sequence < 0))
+        return OUT_INVALID_RECORD;
+    if ((b->attributes & LOG_ATTR_CODEC) > LOG_ZSTD)
+        return OUT_BAD_COMPRESSION;
+    return (int64_t)b->size > opts->segment_bytes ? OUT_RECORD_LIST_TOO_LARGE : OUT_OK;
+}
+
+static bool timestamp_in_bounds(const struct walk *w, int64_t timestamp)
+{
+    if (timestamp == -1 || w->opts->timestamp_type == LOG_APPEND_TIME)
+        return true;
+    int64_t age;
+    if (__builtin_sub_overflow(w->a->now_ms, timestamp, &age) || age == INT64_MIN)
+        return false;
+    return age <= w->opts->timestamp_before_max_ms && -age <= w->opts->timestamp_after_max_ms;
+}
+
+/* Lists a record that the batch is refused for; the walk goes on to find the others. */
+COLD static void refuse_record(struct walk *w, int32_t index, enum outcome o, const char *message)
+{
+    struct store_appended *done = w->done;
+    if (w->refused != OUT_INVALID_TIMESTAMP)
+        w->refused = o;
+    done->error_text = o == OUT_INVALID_TIMESTAMP
+                           ? "One or more records have been rejected due to invalid timestamp"
+                           : "One or more records have been rejected";
+    if (w->a->arena == NULL)
+        return;
+    if (done->error_count == w->room) {
+        size_t room = w->room == 0 ? 8 : w->room * 2;
+        struct store_record_error *list = arena_array(w->a->arena, struct store_record_error, room);
+        if (list == NULL)
+            return;
+        if (done->error_count > 0)
+            memcpy(list, done->errors, done->error_count * sizeof *list);
+        done->errors = list;
+        w->room = room;
+    }
+    done->errors[done->error_count++] = (struct store_record_error){index, message};
+}
+
+static inline void check_record(struct walk *w, int32_t index, const struct log_record *r)
+{
+    w->max_timestamp = MAX(w->max_timestamp, r->timestamp);
+    if (unlikely(w->opts->cleanup_compact && r->key.at == NULL))
+        refuse_record(w, index, OUT_INVALID_RECORD,
+                      "Compacted topic cannot accept message without key");
+    else if (unlikely(!timestamp_in_bounds(w, r->timestamp)))
+        refuse_record(w, index, OUT_INVALID_TIMESTAMP,
+                      "The timestamp of the message is out of the acceptable range");
+}
+
+/* Records must fill the section, with offset deltas 0, 1, 2, ... */
+static enum outcome walk_records(struct walk *w, const struct log_batch *b, struct bytes section)
+{
+    struct log_record r;
+    for (int32_t i = 0; i < b->count; i++) {
+        enum outcome o = record_parse(&section, &r);
+        if (unlikely(o != OUT_OK))
+            return o;
+        if (unlikely(r.offset != i))
+            return OUT_INVALID_RECORD;
+        r.timestamp = (int64_t)((uint64_t)r.timestamp + (uint64_t)b->base_timestamp);
+        check_record(w, i, &r);
+    }
+    return section.size == 0 ? w->refused : OUT_INVALID_RECORD;
+}
+
+/* What a compressed batch claims, when nobody looks inside. */
+static enum outcome trust_claims(struct walk *w, const struct log_batch *b)
+{
+    w->max_timestamp = b->max_timestamp;
+    if (timestamp_in_bounds(w, b->base_timestamp) && timestamp_in_bounds(w, b->max_timestamp))
+        return OUT_OK;
+    refuse_record(w, 0, OUT_INVALID_TIMESTAMP,
+                  "The timestamp of the message is out of the acceptable range");
+    return OUT_INVALID_TIMESTAMP;
+}
+
+/* The same batch with its records in the topic's compression. */
+static enum outcome recompress(const struct log_options *opts, struct bytes records, struct checked *c)
+{
+    uint8_t *packed, *at;
+    size_t size;
+    enum outcome o = log_compress(opts->compression, opts->compression_level, records, &packed, &size);
+    if (o != OUT_OK)
+        return o;
+    if (LOG_BATCH_HEADER + size > (size_t)opts->max_message_bytes)
+        o = OUT_MESSAGE_TOO_LARGE;
+    else if ((at = malloc(LOG_BATCH_HEADER + size)) == NULL)
+        o = OUT_NO_MEMORY;
+    if (o == OUT_OK) {
+        int attributes = (c->batch.attributes & ~LOG_ATTR_CODEC) | (int)opts->compression;
+        memcpy(at, c->batch.at, LOG_BATCH_HEADER);
+        if (size > 0)
+            memcpy(at + LOG_BATCH_HEADER, packed, size);
+        put_be32(at + BATCH_LENGTH, (uint32_t)(LOG_BATCH_HEADER + size - LOG_BATCH_OVERHEAD));
+        put_be16(at + BATCH_ATTRIBUTES, (uint16_t)attributes);
+        put_be32(at + BATCH_CRC, batch_crc(at, LOG_BATCH_HEADER + size));
+        o = batch_parse(at, LOG_BATCH_HEADER + size, LOG_BATCH_HEADER + size, &c->batch);
+        c->replaced = at;
+    }
+    free(packed);
+    return o;
+}
+
+static enum outcome check_records(struct walk *w, struct checked *c)
+{
+    const struct log_options *opts = w->opts;
+    const struct log_batch *b = &c->batch;
+    enum log_codec codec = (enum log_codec)(b->attributes & LOG_ATTR_CODEC);
+    struct bytes section = {b->at + LOG_BATCH_HEADER, b->size - LOG_BATCH_HEADER};
+    bool repack = opts->compression != LOG_CODEC_PRODUCER && opts->compression != codec;
+    if (codec == LOG_NONE) {
+        enum outcome o = walk_records(w, b, section);
+        return o == OUT_OK && repack ? recompress(opts, section, c) : o;
+    }
+    if (!repack && !opts->cleanup_compact && opts->validation == LOG_VALIDATE_PLAIN)
+        return trust_claims(w, b);
+    uint8_t *memory;
+    size_t size, limit = MAX((size_t)opts->max_message_bytes, INFLATED_MIN);
+    enum outcome o = log_decompress(codec, section, limit, &memory, &size);
+    if (o != OUT_OK)
+        return o;
+    o = walk_records(w, b, (struct bytes){memory, size});
+    if (o == OUT_OK && repack)
+        o = recompress(opts, (struct bytes){memory, size}, c);
+    free(memory);
+    return o;
+}
+
+/* Largest timestamp and timestamp type as they must be; true when a byte changed. */
+static bool patch(const struct walk *w, uint8_t *at, struct log_batch *b)
+{
+    bool append_time = w->opts->timestamp_type == LOG_APPEND_TIME;
+    int64_t max_timestamp = append_time ? w->a->now_ms : w->max_timestamp;
+    int attributes =
+        append_time ? b->attributes | LOG_ATTR_APPEND_TIME : b->attributes & ~LOG_ATTR_APPEND_TIME;
+    if (attributes == b->attributes && max_timestamp == b->max_timestamp)
+        return false;
+    b->attributes = (int16_t)attributes;
+    b->max_timestamp = max_timestamp;
+    put_be16(at + BATCH_ATTRIBUTES, (uint16_t)attributes);
+    put_be64(at + BATCH_MAX_TIMESTAMP, (uint64_t)max_timestamp);
+    return true;
+}
+
+enum outcome validate_batch(const struct log_options *opts, const struct store_append *a,
+                            struct checked *c, struct store_appended *done)
+{
+    struct walk w = {.opts = opts, .a = a, .done = done, .max_timestamp = -1};
+    c->replaced = NULL;
+    c->log_append_time_ms = opts->timestamp_type == LOG_APPEND_TIME ? a->now_ms : -1;
+    enum outcome o = take_header(a, &c->batch);
+    if (o == OUT_CORRUPT_MESSAGE)
+        done->error_text = "The record batch has a wrong length or an unknown magic";
+    if (o != OUT_OK)
+        return o;
+    if (a->zstd_refused && (c->batch.attributes & LOG_ATTR_CODEC) == LOG_ZSTD)
+        return OUT_UNSUPPORTED_COMPRESSION;
+    c->reached_log = true;
+    o = check_header(opts, &c->batch);
+    if (o == OUT_OK)
+        o = check_records(&w, c);
+    uint8_t *at = c->replaced == NULL ? a->at : c->replaced;
+    if (o == OUT_OK && patch(&w, at, &c->batch))
+        put_be32(at + BATCH_CRC, c->batch.crc = batch_crc(at, c->batch.size));
+    if (o != OUT_OK) {
+        free(c->replaced);
+        c->replaced = NULL;
+    }
+    return o;
+}
