@@ -55,7 +55,14 @@ final class Tools {
         String out = Tool.run(TOPICS, "--create", "--topic", full, "--partitions", "" + partitions,
             "--replication-factor", "1");
         has(out, "Created topic " + full);
+        served(full, partitions);
         return full;
+    }
+
+    /** Kafka tells of a topic before its leader serves it. */
+    private static void served(String topic, int partitions) throws Exception {
+        Tap.within(15, topic + " is served", () -> Tool.lines(Tool.feed("", "GetOffsetShell",
+            Tool.withServer("--topic", topic)).out).length == partitions);
     }
 
     private static void has(String text, String part) {
@@ -89,6 +96,7 @@ final class Tools {
         String topic = prefix + "-topic";
         Tool.run(TOPICS, "--create", "--topic", topic, "--partitions", "3", "--replication-factor", "1",
             "--config", "retention.ms=3600000", "--config", "segment.bytes=2097152");
+        served(topic, 3);
         has(Tool.run(TOPICS, "--list"), topic + "\n");
         String out = Tool.run(TOPICS, "--describe", "--topic", topic);
         matches(out, "Topic: " + topic + "\\s+TopicId: [\\w-]{22}\\s+PartitionCount: 3\\s+ReplicationFactor: 1");
