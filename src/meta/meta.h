@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The cluster's metadata: an immutable image of topics, configs and features, and the log it is made
+ * from, Kafka's own __cluster_metadata-0 (KIP-500, KIP-630). A change is planned (pure functions over
+ * the image), committed (appended, flushed, applied) and gives a new image; the old one stays good for
+ * whoever holds it.
+ *
+ * Threads: meta_open, meta_commit, planners: the control thread (or main before it). Images may be
+ * read by any thread that holds them.
+ */
+#ifndef META_META_H
+#define META_META_H
+
+#include "base/arena.h"
+#include "base/outcome.h"
+
+#include <stdatomic.h>
+
+/* ---- the image ---- */
+
+struct meta_partition {
+    int32_t leader;          /* -1: none */
+    int32_t leader_epoch, partition_epoch;
+};
+
+/* Shared by images; immutable once in one. */
+struct meta_topic {
+    _Atomic uint32_t holds;
+    struct bytes name;
+    struct uuid id;
+    int32_t partition_count;
+    struct meta_partition *partitions;
+};
+
+struct meta_pair {
+    struct bytes name, value;
+};
+
+/* The settings of one resource (config_resource numbers of Kafka's protocol). */
+struct meta_configs {
+    _Atomic uint32_t holds;
+    int8_t type;
+    struct bytes name;
+    size_t count;
+    struct meta_pair *pairs; /* in order of name */
+};
+
+struct meta_feature {
+    struct bytes name;
+    int16_t level;
+};
+
+struct meta_image {
+    _Atomic uint32_t holds;
+    int64_t offset;           /* of the last record in it */
+    struct bytes cluster_id;
+    size_t topic_count;
+    struct meta_topic **topics;    /* in order of name */
+    size_t config_count;
+    struct meta_configs **configs; /* in order of (type, name) */
+    size_t feature_count;
+    struct meta_feature features[16];
+    char feature_names[16][48];
+    int64_t features_epoch;
+    int64_t next_producer_id;
+    int64_t broker_epoch;     /* of our registration */
+    char cluster_id_text[64];
+};
+
+const struct meta_image *meta_image_hold(const struct meta_image *i);
+void meta_image_drop(const struct meta_image *i);
+const struct meta_topic *meta_topic(const struct meta_image *i, struct bytes name); /* or NULL */
+const struct meta_topic *meta_topic_by_id(const struct meta_image *i, const struct uuid *id);
+/* The settings of a resource, NULL: none. */
+const struct meta_configs *meta_configs(const struct meta_image *i, int8_t type, struct bytes name);
+
+/* Kafka's rule: 1 to 249 of letters, digits, '.', '_', '-'; not "." or "..". */
+bool meta_topic_name_valid(struct bytes name);
+bool meta_topic_internal(struct bytes name);
+
+struct meta_supported_feature {
+    const char *name;
+    int16_t min, max;
+};
+const struct meta_supported_feature *meta_supported_features(size_t *count);
+
+/* ---- changes ---- */
+
+struct wire_message;
+
+/* A list of metadata records to commit together. Bytes live in the change's own arena. */
+struct meta_change {
+    struct arena arena;
+    struct meta_record *first, **end;
+    size_t count;
+};
+struct meta_record {
+    struct meta_record *next;
+    struct bytes framed;
+};
+void meta_change_init(struct meta_change *c);
+void meta_change_fini(struct meta_change *c);
+/* Encodes one record (struct of wire/messages.h) into the change. */
+MUST enum outcome meta_change_add(struct meta_change *c, const struct wire_message *m,
+                                  int16_t version, const void *record);
+
+/* Whether a config value fits: handed in by config/. `message` has 256 bytes. */
+typedef bool meta_config_check(int8_t type, struct bytes name, struct bytes value, char *message);
+
+struct meta_new_topic {
+    struct bytes name;
+    int32_t partition_count;     /* -1: the default */
+    int16_t replication_factor;  /* -1: the default */
+    size_t assignment_count;     /* manual assignment: one entry a partition */
+    const struct meta_assignment {
+        int32_t index;
+        const int32_t *brokers;
+        int32_t broker_count;
+    } *assignments;
+    size_t config_count;
+    const struct meta_pair *configs;
+    bool internal;               /* made by the broker itself */
+};
+
+struct meta_rules {
+    int32_t node_id;
+    struct uuid directory_id;
+    int32_t default_partitions;
+    meta_config_check *config_check;
+};
+
+/* Plans one topic on top of `image`; its records go into `change`. A refusal's outcome is one of
+ * EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT,
+ * INVALID_CONFIG, INVALID (request), with the sentence in outcome_trail(). */
+MUST enum outcome meta_plan_topic(const struct meta_image *image, const struct meta_rules *rules,
+                                  const struct meta_new_topic *t, struct meta_change *change,
+                                  struct uuid *id);
+MUST enum outcome meta_plan_delete(const struct meta_topic *t, struct meta_change *change);
+/* `count`: partitions in all. */
+MUST enum outcome meta_plan_partitions(const struct meta_image *image, const struct meta_rules *rules,
+                                       const struct meta_topic *t, int32_t count,
+                                       const struct meta_assignment *assignments,
+                                       int32_t assignment_count, struct meta_change *change);
+/* Sets (value) or deletes (value null) one key. */
+MUST enum outcome meta_plan_config(int8_t type, struct bytes resource, struct bytes name,
+                                   struct bytes value, struct meta_change *change);
+MUST enum outcome meta_plan_producer_ids(const struct meta_image *image, int32_t node_id,
+                                         int64_t count, struct meta_change *change);
+
+/* ---- the store ---- */
+
+struct meta;
+
+struct meta_options {
+    const char *dir;          /* the log directory; its lock is the caller's */
+    int32_t node_id;
+    const char *cluster_id;   /* of a new cluster; "" : a random one */
+    const char *host;         /* of our registration */
+    int32_t port;
+    bool flush;               /* a commit is on disk before it counts */
+    bool clean;               /* the last stop was clean: leader epochs stay */
+    int64_t now_ms;
+};
+
+/* Opens the metadata of a log directory, FluxMQ's or a stopped single-node Kafka's, or makes a new
+ * one. OUT_IN_USE, OUT_INVALID (a foreign directory), OUT_CORRUPT, OUT_IO with the sentence. */
+MUST enum outcome meta_open(const struct meta_options *o, struct meta **meta);
+MUST enum outcome meta_close(struct meta **meta);
+
+/* The newest image, held by the meta itself until the next commit. */
+const struct meta_image *meta_newest(struct meta *m);
+struct uuid meta_directory_id(const struct meta *m);
+int32_t meta_node_id(const struct meta *m);
+
+/* Appends, flushes, applies. On failure nothing has changed. An empty change is done at once. */
+MUST enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now_ms);
+
+#endif
