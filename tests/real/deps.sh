@@ -46,7 +46,17 @@ node_client() {
         (cd "$cache/node" && npm install --silent --no-package-lock --no-audit --no-fund)
 }
 
-go_client() { (cd "$here/go" && go build -o "$cache/go-client" .); }
+go_client() { (cd "$here/go" && go build -buildvcs=false -o "$cache/go-client" .); }
+
+# Debian 12's Go is older than franz-go wants, and no other one is fetched.
+export GOTOOLCHAIN=local
+go_is_new() {
+    wanted=$(sed -n 's/^go //p' "$here/go/go.mod")
+    found=$(go env GOVERSION | sed 's/^go//; s/ .*//')
+    [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] && return 0
+    echo "deps: go $found is older than $wanted, so the tests of franz-go will be skipped"
+    return 1
+}
 
 if have mvn && have java; then
     step kafka "$here/../kafka/pom.xml" "$here/../kafka/kafka.sh" fetch
@@ -56,5 +66,5 @@ if have mvn && have java; then
 fi
 have python3 && step python "$here/python/requirements.txt" python_clients
 have npm && step node "$here/node/package.json" node_client
-have go && step go "$here/go/go.sum" go_client
+have go && go_is_new && step go "$here/go/go.sum" go_client
 exit $status

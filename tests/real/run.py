@@ -234,7 +234,7 @@ def franz_go(address, prefix):
     paths = sources("go", ".go")
     target = os.path.join(CACHE, "go-client")
     need(target, "franz-go")
-    compiled(target, paths, ["go", "-C", os.path.join(HERE, "go"), "build", "-o", target, "."])
+    compiled(target, paths, ["go", "-C", os.path.join(HERE, "go"), "build", "-buildvcs=false", "-o", target, "."])
     return [target, address, prefix]
 
 
