@@ -56,6 +56,8 @@ struct request {
     struct reply_piece *reply, **reply_end;
     void *buffer;              /* the receive buffer that `frame` points into; NULL: the arena */
     size_t charged;            /* bytes of it in its connection's budget */
+    struct conn *origin;       /* whose memory `peer` is; lives as long as its requests */
+    bool serving;              /* serve() has not returned yet */
     enum verdict state;        /* PARKED and PIPELINED until completed */
     bool complete;
 };
@@ -75,7 +77,7 @@ MUST bool request_reply_file(struct request *r, int file, uint64_t position, siz
 static inline bool request_orphan(const struct request *r) { return r->conn == NULL; }
 
 /* Home thread: ends a parked or pipelined request with DONE, NO_REPLY or CLOSE. The request belongs
- * to net/ from here on. Not from within serve(). */
+ * to net/ from here on. From within serve() too, which then returns PARKED or PIPELINED. */
 void request_complete(struct request *r, enum verdict v);
 /* net/ hands in what completing means for it, once, before the reactors run. */
 void request_completer(void (*complete)(struct request *r, enum verdict v));

@@ -2,7 +2,7 @@
 /*
  * Accepting, on the first reactor: connections go round robin to all of them. One too many is closed
  * at once; when descriptors run out a reserved one is given up to turn the caller away, so that the
- * listener does not stay readable for ever.
+ * listener does not stay readable for ever. When even that fails nobody is accepted for a moment.
  */
 #include "net/private.h"
 
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define ACCEPTS_PER_TURN 64
+#define PAUSE_NS 100000000
 
 static void arrive(struct mail *mail)
 {
@@ -55,10 +56,31 @@ static void welcome(struct net *net, int fd, const struct net_listener *listener
     memcpy(c->address, address, OS_ADDRESS_SIZE);
     list_init(&c->node);
     list_init(&c->ready);
+    list_init(&c->hungry);
     list_init(&c->requests);
     c->reactor = &net->reactors[net->next_reactor++ % net->reactor_count];
     c->mail.deliver = arrive;
     shard_post(&c->reactor->shard, &c->mail);
+}
+
+static void listen_for(struct net *net, unsigned what)
+{
+    for (int i = 0; i < net->options.listener_count; i++)
+        os_poller_change(net->reactors[0].poller, net->listen_fd[i], what, &net->listener_of[i]);
+}
+
+void net_unpause(struct shard_timer *timer, int64_t now_ns)
+{
+    struct reactor *r = container_of(timer, struct reactor, unpause);
+    (void)now_ns;
+    listen_for(r->net, OS_READABLE);
+}
+
+static void pause_accepting(struct net *net)
+{
+    struct reactor *r = &net->reactors[0];
+    if (shard_timer_set(&r->shard, &r->unpause, r->shard.now_ns + PAUSE_NS) == OUT_OK)
+        listen_for(net, 0);
 }
 
 /* Out of descriptors: take the caller with the reserved one and send it away. */
@@ -67,10 +89,12 @@ static void turn_away(struct net *net, int listener)
     char address[OS_ADDRESS_SIZE] = "";
     int fd;
     os_close(net->reserve_fd);
-    net->reserve_fd = -1;
-    if (os_accept(net->listen_fd[listener], &fd, address) == OUT_OK)
+    enum outcome o = os_accept(net->listen_fd[listener], &fd, address);
+    if (o == OUT_OK)
         refuse(fd, address, "too many open files: raise the limit (ulimit -n)");
     net->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (o == OUT_NO_FILES || net->reserve_fd < 0)
+        pause_accepting(net);
 }
 
 void net_accept(struct net *net, int listener)

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #define SLOTS 1024
@@ -56,7 +57,7 @@ bool addresses_enter(struct address_table *t, const char *address, int most)
     pthread_mutex_lock(&t->lock);
     struct address **at = find(t, address);
     bool room = true;
-    if (*at == NULL) {
+    if (*at == NULL && most > 0) {
         *at = calloc(1, sizeof **at);
         if (*at != NULL)
             memcpy((*at)->text, address, OS_ADDRESS_SIZE);

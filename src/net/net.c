@@ -4,10 +4,10 @@
 
 #include "base/check.h"
 #include "net/private.h"
+#include "watch/watch.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static enum outcome open_reactor(struct net *net, int index)
@@ -15,10 +15,9 @@ static enum outcome open_reactor(struct net *net, int index)
     struct reactor *r = &net->reactors[index];
     r->net = net;
     r->index = index;
-    list_init(&r->conns);
-    list_init(&r->flushing);
-    list_init(&r->pool);
+    reactor_init(r);
     net->shards[index] = &r->shard;
+    r->poller = -1;
     enum outcome o = shard_open(&r->shard, index);
     if (o == OUT_OK)
         o = os_poller_open(&r->poller);
@@ -43,9 +42,12 @@ enum outcome net_open(const struct net_options *o, struct net **out)
 {
     check(o->reactor_count > 0 && o->listener_count <= NET_LISTENERS);
     struct net *net = calloc(1, sizeof *net);
+    *out = NULL;
     if (net == NULL)
         return fail(OUT_NO_MEMORY, "start the network");
     net->options = *o;
+    if (net->options.connection_bytes_max == 0)
+        net->options.connection_bytes_max = CONNECTION_BYTES_MAX;
     net->reserve_fd = -1;
     for (int i = 0; i < NET_LISTENERS; i++) {
         net->listen_fd[i] = -1;
@@ -73,7 +75,6 @@ enum outcome net_open(const struct net_options *o, struct net **out)
         net_close(net);
         return result;
     }
-    reactor_completer();
     *out = net;
     return OUT_OK;
 }
@@ -96,7 +97,6 @@ int net_connections(const struct net *net)
 
 enum outcome net_start(struct net *net)
 {
-    sigset_t all, before;
     struct reactor *first = &net->reactors[0];
     for (int i = 0; i < net->options.listener_count; i++) {
         enum outcome o = os_poller_add(first->poller, net->listen_fd[i], OS_READABLE,
@@ -104,22 +104,35 @@ enum outcome net_start(struct net *net)
         if (o != OUT_OK)
             return o;
     }
-    sigfillset(&all); /* signals belong to the main thread */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = 0;
-    for (int i = 0; i < net->reactor_count && failed == 0; i++) {
-        struct reactor *r = &net->reactors[i];
-        failed = pthread_create(&r->thread, NULL, reactor_main, r);
+    net->started = true;
+    for (int i = 0; i < net->reactor_count; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "reactor-%d", i);
+        enum outcome o = os_thread_start(name, reactor_main, &net->reactors[i],
+                                         &net->reactors[i].thread);
+        if (o != OUT_OK) {
+            net_stop(net, 0);
+            return o;
+        }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = failed;
-    net->started = failed == 0;
-    return failed == 0 ? OUT_OK : fail(OUT_NO_MEMORY, "start a reactor thread");
+    return OUT_OK;
 }
 
 static void woken(struct mail *mail)
 {
     (void)mail; /* the turn that delivers it sees `stopping` */
+}
+
+/* A connection that was on its way to a reactor when that ended; its thread is ours now. */
+static void deliver_rest(struct reactor *r)
+{
+    shard_become(&r->shard);
+    r->stopping = true;
+    while (shard_run_mail(&r->shard, 1) > 0) {
+    }
+    shard_become(NULL);
+    if (r->outstanding > 0)
+        watch_log(WATCH_WARN, "net", "stopped with %d requests still under way", r->outstanding);
 }
 
 void net_stop(struct net *net, int64_t grace_ms)
@@ -133,29 +146,41 @@ void net_stop(struct net *net, int64_t grace_ms)
         shard_post(&net->reactors[i].shard, &net->reactors[i].stop);
     }
     for (int i = 0; i < net->reactor_count; i++)
-        pthread_join(net->reactors[i].thread, NULL);
+        os_thread_join(&net->reactors[i].thread);
+    for (int i = 0; i < net->reactor_count; i++)
+        deliver_rest(&net->reactors[i]);
     net->started = false;
 }
 
-static void close_reactor(struct reactor *r)
+/* False: somebody may still post to it. */
+static bool close_reactor(struct reactor *r)
 {
     for (struct list *n; (n = list_pop(&r->pool)) != NULL;) {
         struct request *q = container_of(n, struct request, node);
         arena_fini(&q->arena);
         free(q);
     }
+    buffers_trim(r);
     os_close(r->poller);
+    if (r->outstanding > 0)
+        return false;
     shard_close(&r->shard);
+    return true;
 }
 
 void net_close(struct net *net)
 {
+    if (net == NULL)
+        return;
     check(!net->started);
     for (int i = 0; i < NET_LISTENERS; i++)
         os_close(net->listen_fd[i]);
     os_close(net->reserve_fd);
+    bool all_home = true;
     for (int i = 0; i < net->reactor_count; i++)
-        close_reactor(&net->reactors[i]);
+        all_home &= close_reactor(&net->reactors[i]);
+    if (!all_home)
+        return; /* the threads that have requests go on using our memory */
     addresses_free(net->addresses);
     free(net->shards);
     free(net->reactors);

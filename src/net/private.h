@@ -5,18 +5,21 @@
 
 #include "net/net.h"
 
-#include <pthread.h>
-
 #define CONN_MAGIC 0x434f4e4eu
 #define PIPELINE_MAX 256      /* requests of one connection under way */
 #define POOL_MAX 64           /* requests kept for reuse by a reactor */
+#define SPARE_MAX 16          /* receive buffers kept for reuse by a reactor ... */
+#define SPARE_BYTES_MAX MiB(8) /* ... and their size; given back after a second without use */
 #define RECEIVE_MIN KiB(64)   /* a receive buffer's first size */
 #define EXACT_MIN KiB(16)     /* from here on only the rest of a frame is asked for */
+#define SMALL_FRAME KiB(2)    /* copied into the request, so that it does not hold a buffer */
+#define STASH_MAX KiB(4)      /* a rest up to here waits in a buffer of its size */
+#define CONNECTION_BYTES_MAX ((int64_t)MiB(16))
 #define REQUEST_ARENA_MAX MiB(256)
 
 /* Received bytes, shared by the connection and the requests whose frames lie in it. */
 struct buffer {
-    struct net *net;
+    struct reactor *reactor;
     uint32_t holds;
     size_t room, used;
     uint8_t at[];
@@ -24,25 +27,31 @@ struct buffer {
 
 struct conn {
     uint32_t magic;
-    int fd;
+    int fd;                    /* -1: closed, lives on for its orphans */
     struct reactor *reactor;
     const struct net_listener *listener;
     struct mail mail;          /* from the accepting reactor */
     struct list node;          /* in the reactor, least recently active first */
     struct list ready;         /* in reactor->flushing when replies wait to be sent */
+    struct list hungry;        /* in reactor->hungry: receive memory is used up */
     struct list requests;      /* struct request.node, in order of arrival */
     int request_count;
+    int orphan_count;          /* requests that outlive it */
     int64_t active_ns;
+    int64_t hungry_ns;         /* since when it could not receive; 0: it can */
     struct buffer *buffer;     /* NULL while nothing is half received */
     size_t parsed;             /* bytes of the buffer that became requests */
-    size_t largest;            /* frame received whole so far: what a buffer may start with */
+    size_t usual;              /* size of recent frames: what it may get a buffer for at once */
+    size_t charged;            /* bytes of all its requests */
     struct reply_piece *sending; /* piece half sent, of the first request */
     size_t sent;               /* bytes of it */
+    void *session;             /* the door's */
     unsigned polled;           /* OS_ bits registered */
     bool unsent;               /* replies wait for the socket to take more */
-    bool blocked;              /* a parked request or unsent output: serve nothing */
-    bool ended;                /* the peer sends no more */
-    bool closing;              /* close when replies before it are sent */
+    bool blocked;              /* a parked request, unsent output, too much under way: serve nothing */
+    bool half_closed;          /* the peer said that it sends no more; bytes may be left */
+    bool ended;                /* nothing more is read */
+    bool closing;              /* close now, the rest of the replies is void */
     char address[OS_ADDRESS_SIZE];
 };
 
@@ -51,14 +60,23 @@ struct reactor {
     struct net *net;
     int index;
     int poller;
-    pthread_t thread;
+    struct os_thread *thread;
     struct mail stop;          /* wakes it when the net stops */
     struct list conns;         /* struct conn.node */
     struct list flushing;      /* struct conn.ready */
+    struct list hungry;        /* struct conn.hungry */
     struct list pool;          /* struct request.node, free */
     int pool_count;
     int outstanding;           /* requests parked or pipelined */
+    struct buffer *spare[SPARE_MAX]; /* receive buffers, free */
+    int spare_count;
+    size_t spare_bytes;
+    bool spare_used;           /* since the last look */
+    struct shard_timer trim;   /* gives spare buffers back */
     struct shard_timer idle;   /* closes the least recently active connection */
+    struct shard_timer feed;   /* lets hungry connections try again */
+    struct shard_timer unpause; /* first reactor: accepts again */
+    bool paused;
     bool stopping;
     int64_t stop_ns;
 };
@@ -86,11 +104,17 @@ void conn_event(struct conn *c, unsigned what);
 void conn_close(struct conn *c);
 void conn_serve(struct conn *c);         /* cuts frames that are there and serves them */
 void conn_poll(struct conn *c);          /* registers what it waits for */
+void conn_active(struct conn *c);        /* something moved */
+void conn_cancel(struct conn *c);        /* asks what is under way to be quick */
+void conn_charge(struct conn *c, struct request *r);
+void conn_orphan_gone(struct conn *c);
 
 /* receive.c */
-enum outcome conn_receive(struct conn *c, size_t *got);
-void buffer_drop(struct buffer *b);
+MUST enum outcome conn_receive(struct conn *c, size_t *got);
 void conn_release_buffer(struct conn *c);
+void conn_stash(struct conn *c);         /* a short rest moves to a buffer of its size */
+void buffer_drop(struct buffer *b);
+void buffers_trim(struct reactor *r);    /* frees the spare ones */
 
 /* send.c */
 void conn_ready(struct conn *c);         /* a reply may be sent at the end of the turn */
@@ -99,11 +123,14 @@ void conn_flush(struct conn *c);
 /* reactor.c */
 struct request *reactor_take(struct reactor *r);
 void reactor_give(struct reactor *r, struct request *q);
-void *reactor_main(void *context);
-void reactor_completer(void);
+void reactor_main(void *context);
+void reactor_init(struct reactor *r);
+void reactor_keep_spares(struct reactor *r);  /* a spare buffer came: see to it that it goes */
+void reactor_keep_hungry(struct reactor *r);
 
 /* accept.c */
 void net_accept(struct net *net, int listener);
+void net_unpause(struct shard_timer *timer, int64_t now_ns);
 void net_forget(struct net *net, struct conn *c);
 
 /* addresses.c: connections for each client address; any reactor */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reactor's turn: poll, mail, timers, replies. It sleeps in the poller until something happens or
- * the next timer is due; an idle server uses no CPU.
+ * A reactor's turn: poll, mail, timers, what is to do at the end, replies. It sleeps in the poller
+ * until something happens or the next timer is due; an idle server uses no CPU.
  */
 #include "net/private.h"
 
 #include "base/check.h"
+#include "watch/watch.h"
 
 #include <stdlib.h>
 
@@ -13,6 +14,10 @@
 #define MAIL_MAX 1024
 #define TIMERS_MAX 1024
 #define ARENA_KEPT KiB(64) /* a request that took more gives it back */
+#define TRIM_NS 1000000000
+#define FEED_NS 10000000
+#define HUNGER_NS_MAX 10000000000
+#define STOP_POLL_NS 1000000 /* while stopping the clock is looked at this often */
 
 struct request *reactor_take(struct reactor *r)
 {
@@ -60,20 +65,30 @@ void reactor_give(struct reactor *r, struct request *q)
 static void complete(struct request *q, enum verdict v)
 {
     struct reactor *r = container_of(q->home, struct reactor, shard);
-    struct conn *c = q->conn;
-    check(!q->complete && r->outstanding > 0);
-    r->outstanding--;
+    struct conn *c = q->conn, *origin = q->origin;
+    check(!q->complete);
     q->complete = true;
     q->state = v;
-    if (c == NULL)
-        reactor_give(r, q);
-    else
+    if (q->serving) /* conn.c's settle does the rest */
+        return;
+    check(r->outstanding > 0);
+    r->outstanding--;
+    if (c != NULL) {
+        conn_charge(c, q);
         conn_ready(c);
+        return;
+    }
+    reactor_give(r, q);
+    conn_orphan_gone(origin);
 }
 
-void reactor_completer(void)
+/* ---- timers ---- */
+
+/* A timer that can't be set for want of memory is set by the next one who needs it. */
+static void set_timer(struct reactor *r, struct shard_timer *t, int64_t deadline_ns)
 {
-    request_completer(complete);
+    if (shard_timer_set(&r->shard, t, deadline_ns) != OUT_OK)
+        watch_log(WATCH_WARN, "net", "no memory for a timer");
 }
 
 static void close_idle(struct shard_timer *timer, int64_t now_ns)
@@ -82,25 +97,73 @@ static void close_idle(struct shard_timer *timer, int64_t now_ns)
     int64_t limit = r->net->options.idle_ms_max * 1000000;
     while (!list_empty(&r->conns)) {
         struct conn *c = container_of(r->conns.next, struct conn, node);
-        bool busy = !list_empty(&c->requests);
         if (c->active_ns + limit > now_ns) {
-            if (shard_timer_set(&r->shard, &r->idle, c->active_ns + limit) != OUT_OK)
-                conn_close(c);
+            set_timer(r, timer, c->active_ns + limit);
             return;
         }
-        if (!busy) {
+        if (list_empty(&c->requests) || c->unsent)
             conn_close(c);
-            continue;
-        }
-        c->active_ns = now_ns; /* it waits for us */
-        list_remove(&c->node);
-        list_push(&r->conns, &c->node);
+        else
+            conn_active(c); /* it waits for us */
     }
 }
 
+static void trim(struct shard_timer *timer, int64_t now_ns)
+{
+    struct reactor *r = container_of(timer, struct reactor, trim);
+    if (!r->spare_used)
+        buffers_trim(r);
+    r->spare_used = false;
+    if (r->spare_count > 0)
+        set_timer(r, timer, now_ns + TRIM_NS);
+}
+
+void reactor_keep_spares(struct reactor *r)
+{
+    r->spare_used = true;
+    if (!heap_holds(&r->trim.node))
+        set_timer(r, &r->trim, r->shard.now_ns + TRIM_NS);
+}
+
+static void feed(struct shard_timer *timer, int64_t now_ns)
+{
+    struct reactor *r = container_of(timer, struct reactor, feed);
+    for (struct list *n; (n = list_pop(&r->hungry)) != NULL;) {
+        struct conn *c = container_of(n, struct conn, hungry);
+        if (now_ns - c->hungry_ns <= HUNGER_NS_MAX) {
+            conn_poll(c);
+            continue;
+        }
+        count(connections_over_memory, 1);
+        watch_log(WATCH_WARN, "net", "closing %s: no receive memory for %d s", c->address,
+                  (int)(HUNGER_NS_MAX / 1000000000));
+        conn_close(c);
+    }
+}
+
+void reactor_keep_hungry(struct reactor *r)
+{
+    if (!heap_holds(&r->feed.node))
+        set_timer(r, &r->feed, r->shard.now_ns + FEED_NS);
+}
+
+void reactor_init(struct reactor *r)
+{
+    list_init(&r->conns);
+    list_init(&r->flushing);
+    list_init(&r->hungry);
+    list_init(&r->pool);
+    r->idle.fire = close_idle;
+    r->trim.fire = trim;
+    r->feed.fire = feed;
+    r->unpause.fire = net_unpause;
+    request_completer(complete);
+}
+
+/* ---- the turn ---- */
+
 static void flush(struct reactor *r)
 {
-    /* Serving may make more replies ready: those go in the next round of this loop. */
     for (struct list *n; (n = list_pop(&r->flushing)) != NULL;) {
         struct conn *c = container_of(n, struct conn, ready);
         if (c->ended && list_empty(&c->requests))
@@ -110,51 +173,24 @@ static void flush(struct reactor *r)
     }
 }
 
-static void begin_stop(struct reactor *r)
+/* A reply that leaves may let the next request be served, which may ask for a group commit. */
+static void end_turn(struct reactor *r)
 {
-    r->stopping = true;
-    r->stop_ns = r->shard.now_ns + r->net->grace_ns;
-    if (r->index == 0) {
-        for (int i = 0; i < r->net->options.listener_count; i++) {
-            os_poller_remove(r->poller, r->net->listen_fd[i]);
-            os_close(r->net->listen_fd[i]);
-            r->net->listen_fd[i] = -1;
-        }
-    }
-    list_each_safe(n, after, &r->conns) {
-        struct conn *c = container_of(n, struct conn, node);
-        c->ended = true;
-        list_each_safe(m, next, &c->requests) {
-            struct request *q = container_of(m, struct request, node);
-            if (!q->complete && q->cancel != NULL)
-                q->cancel(q);
-        }
-        conn_ready(c);
-    }
-}
-
-/* Whether a stopping reactor is through. Past the grace time unsent replies are given up, but a
- * request that another thread has is always waited for: its memory is in use. */
-static bool stopped(struct reactor *r)
-{
-    if (!r->stopping)
-        return false;
-    if (r->shard.now_ns >= r->stop_ns) {
-        list_each_safe(n, after, &r->conns)
-            conn_close(container_of(n, struct conn, node));
-    }
-    return list_empty(&r->conns) && r->outstanding == 0;
+    do {
+        shard_end_turn(&r->shard);
+        flush(r);
+    } while (!list_empty(&r->shard.at_end));
 }
 
 static void dispatch(struct reactor *r, const struct os_event *e)
 {
     struct net *net = r->net;
+    uintptr_t listener = ((uintptr_t)e->context - (uintptr_t)net->listener_of) / sizeof(int);
     if (e->context == &r->shard.mailbox) {
-        return; /* woken: the mail is delivered below */
-    } else if ((int *)e->context >= net->listener_of &&
-               (int *)e->context < net->listener_of + NET_LISTENERS) {
+        mailbox_woken(&r->shard.mailbox);
+    } else if (listener < NET_LISTENERS) {
         if (!r->stopping)
-            net_accept(net, *(int *)e->context);
+            net_accept(net, (int)listener);
     } else {
         conn_event(e->context, e->what);
     }
@@ -164,8 +200,8 @@ static void turn(struct reactor *r)
 {
     struct os_event events[EVENTS_MAX];
     int64_t wait = shard_wait_ns(&r->shard);
-    if (r->stopping && (wait < 0 || wait > 1000000))
-        wait = 1000000;
+    if (r->stopping && (wait < 0 || wait > STOP_POLL_NS))
+        wait = STOP_POLL_NS;
     if (!mailbox_sleep(&r->shard.mailbox))
         wait = 0;
     int n = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
@@ -173,21 +209,56 @@ static void turn(struct reactor *r)
     shard_clock(&r->shard);
     for (int i = 0; i < n; i++)
         dispatch(r, &events[i]);
-    mailbox_deliver(&r->shard.mailbox, MAIL_MAX);
+    shard_run_mail(&r->shard, MAIL_MAX);
     shard_run_timers(&r->shard, TIMERS_MAX);
-    flush(r);
+    end_turn(r);
 }
 
-void *reactor_main(void *context)
+/* ---- stopping ---- */
+
+static void begin_stop(struct reactor *r)
+{
+    r->stopping = true;
+    r->stop_ns = r->shard.now_ns + r->net->grace_ns;
+    if (r->index == 0) {
+        shard_timer_cancel(&r->unpause);
+        for (int i = 0; i < r->net->options.listener_count; i++) {
+            os_poller_remove(r->poller, r->net->listen_fd[i]);
+            os_close(r->net->listen_fd[i]);
+            r->net->listen_fd[i] = -1;
+        }
+    }
+    list_each(n, &r->conns) {
+        struct conn *c = container_of(n, struct conn, node);
+        c->ended = true;
+        conn_cancel(c);
+        conn_ready(c);
+    }
+    end_turn(r);
+}
+
+/* Whether a stopping reactor is through. Past the grace time unsent replies are given up; past twice
+ * that time requests that others still have are left behind. */
+static bool stopped(struct reactor *r)
+{
+    if (!r->stopping)
+        return false;
+    bool late = r->shard.now_ns >= r->stop_ns;
+    while (late && !list_empty(&r->conns))
+        conn_close(container_of(r->conns.next, struct conn, node));
+    if (list_empty(&r->conns) && r->outstanding == 0)
+        return true;
+    return r->shard.now_ns >= r->stop_ns + r->net->grace_ns;
+}
+
+void reactor_main(void *context)
 {
     struct reactor *r = context;
     shard_become(&r->shard);
-    r->idle.fire = close_idle;
     while (!stopped(r)) {
         turn(r);
         if (!r->stopping && atomic_load(&r->net->stopping))
             begin_stop(r);
     }
     shard_become(NULL);
-    return NULL;
 }

@@ -2,7 +2,8 @@
 /*
  * Sending: the completed requests at the front of a connection, in order, memory gathered into one
  * call, file ranges by sendfile. What a slow reader does not take waits for the poller, and until
- * then nothing more of that connection is served.
+ * then nothing more of that connection is served. A greedy reader gets SEND_MAX in a turn, so that
+ * others have theirs.
  */
 #include "net/private.h"
 
@@ -10,6 +11,7 @@
 #include "watch/watch.h"
 
 #define GATHER 64
+#define SEND_MAX MiB(4)
 
 void conn_ready(struct conn *c)
 {
@@ -27,129 +29,109 @@ static void pop(struct conn *c, struct request *r)
 {
     list_remove(&r->node);
     c->request_count--;
+    c->charged -= r->charged;
     c->sending = NULL;
     c->sent = 0;
-    r->conn = NULL;
+    c->closing |= r->state == REQ_CLOSE;
+    r->conn = r->origin = NULL;
     reactor_give(c->reactor, r);
 }
 
-/* Collects memory pieces from the front on; stops at a file range or an open request. */
-static int gather(struct conn *c, struct iovec *pieces, bool *more)
+/* Drops pieces that are sent whole and requests that are answered; the front piece, if there is one
+ * to send, is in c->sending then. `sent` bytes of memory pieces have just gone. */
+static void advance(struct conn *c, size_t sent)
 {
-    int count = 0;
-    size_t skip = c->sent;
+    c->sent += sent;
+    for (struct request *r; !c->closing && (r = first(c)) != NULL && r->complete;) {
+        if (c->sending == NULL)
+            c->sending = r->reply;
+        while (c->sending != NULL && c->sent >= c->sending->size) {
+            struct reply_piece *p = c->sending;
+            c->sent -= p->size;
+            if (p->release != NULL)
+                p->release(p->context);
+            p->release = NULL;
+            c->sending = p->next;
+        }
+        if (c->sending != NULL)
+            return;
+        size_t rest = c->sent; /* of the requests behind it */
+        pop(c, r);
+        c->sent = rest;
+    }
+}
+
+/* Collects memory pieces from the front on, up to a file range, an open request or one that closes.
+ * Returns their bytes; *more: a file range follows. */
+static size_t gather(struct conn *c, struct iovec *pieces, int *count, bool *more)
+{
+    size_t skip = c->sent, bytes = 0;
+    struct reply_piece *p = c->sending;
+    *count = 0;
     *more = false;
     list_each(n, &c->requests) {
         struct request *r = container_of(n, struct request, node);
         if (!r->complete)
             break;
-        struct reply_piece *p = r == first(c) && c->sending != NULL ? c->sending : r->reply;
-        for (; p != NULL && count < GATHER; p = p->next) {
-            if (p->at == NULL) {
-                *more = true;
-                return count;
-            }
-            pieces[count].iov_base = (void *)(uintptr_t)(p->at + skip);
-            pieces[count++].iov_len = p->size - skip;
+        for (p = p != NULL ? p : r->reply; p != NULL; p = p->next) {
+            *more = p->at == NULL;
+            if (*more || *count == GATHER || bytes >= SEND_MAX)
+                return bytes;
+            pieces[*count].iov_base = (void *)(uintptr_t)(p->at + skip);
+            pieces[(*count)++].iov_len = p->size - skip;
+            bytes += p->size - skip;
             skip = 0;
         }
-        if (r->state == REQ_CLOSE || count == GATHER)
+        if (r->state == REQ_CLOSE)
             break;
     }
-    return count;
+    return bytes;
 }
 
-/* Advances over `sent` bytes of memory pieces and over requests that are through. */
-static void advance(struct conn *c, size_t sent)
-{
-    struct request *r;
-    while ((r = first(c)) != NULL && r->complete) {
-        if (c->sending == NULL)
-            c->sending = r->reply;
-        while (c->sending != NULL && c->sent + sent >= c->sending->size) {
-            if (c->sending->at == NULL)
-                return;
-            sent -= c->sending->size - c->sent;
-            c->sent = 0;
-            c->sending = c->sending->next;
-            if (c->sending == NULL)
-                break;
-        }
-        if (c->sending != NULL) {
-            if (c->sending->at != NULL)
-                c->sent += sent;
-            return;
-        }
-        bool closes = r->state == REQ_CLOSE;
-        pop(c, r);
-        if (closes) {
-            c->closing = true;
-            return;
-        }
-    }
-}
-
-static void file_piece_sent(struct conn *c)
+static enum outcome send_file(struct conn *c, size_t most, size_t *sent)
 {
     struct reply_piece *p = c->sending;
-    if (p->release != NULL)
-        p->release(p->context);
-    p->release = NULL;
-    c->sending = p->next;
-    c->sent = 0;
-    if (c->sending == NULL) {
-        struct request *r = first(c);
-        bool closes = r->state == REQ_CLOSE;
-        pop(c, r);
-        c->closing |= closes;
-    }
-    advance(c, 0);
+    size_t size = MIN(p->size - c->sent, most);
+    return os_send_file(c->fd, p->file, p->position + c->sent, size, sent);
 }
 
-static enum outcome send_file(struct conn *c)
-{
-    struct reply_piece *p = c->sending;
-    size_t sent = 0;
-    enum outcome o = os_send_file(c->fd, p->file, p->position + c->sent, p->size - c->sent, &sent);
-    count(bytes_sent, sent);
-    c->sent += sent;
-    if (c->sent == p->size)
-        file_piece_sent(c);
-    return o;
-}
-
-static enum outcome send_memory(struct conn *c)
+static enum outcome send_memory(struct conn *c, size_t *sent)
 {
     struct iovec pieces[GATHER];
+    int piece_count;
     bool more;
-    int count_pieces = gather(c, pieces, &more);
-    if (count_pieces == 0)
-        return OUT_END;
-    size_t sent = 0;
-    enum outcome o = os_send(c->fd, pieces, count_pieces, more, &sent);
-    count(bytes_sent, sent);
-    advance(c, sent);
-    return o;
+    size_t bytes = gather(c, pieces, &piece_count, &more);
+    check(piece_count > 0);
+    enum outcome o = os_send(c->fd, pieces, piece_count, more, sent);
+    return o == OUT_OK && *sent < bytes ? OUT_AGAIN : o; /* the socket is full: no need to ask */
 }
 
 /* Sends until everything is out, the socket is full, or the peer is gone. */
 void conn_flush(struct conn *c)
 {
-    enum outcome o = OUT_OK;
+    enum outcome o = c->closing ? OUT_CLOSED : OUT_OK;
+    size_t total = 0;
     advance(c, 0);
-    while (o == OUT_OK && !c->closing && first(c) != NULL && first(c)->complete) {
-        if (c->sending != NULL && c->sending->at == NULL)
-            o = send_file(c);
+    while (o == OUT_OK && c->sending != NULL) {
+        size_t sent = 0;
+        if (total >= SEND_MAX)
+            o = OUT_AGAIN; /* the poller comes back at once */
+        else if (c->sending->at == NULL)
+            o = send_file(c, SEND_MAX - total, &sent);
         else
-            o = send_memory(c);
+            o = send_memory(c, &sent);
+        total += sent;
+        advance(c, sent);
     }
-    if (o != OUT_OK && o != OUT_AGAIN && o != OUT_END) {
+    if (total > 0) {
+        count(bytes_sent, total);
+        conn_active(c);
+    }
+    if (c->closing || (o != OUT_OK && o != OUT_AGAIN)) {
         conn_close(c);
         return;
     }
-    c->unsent = o == OUT_AGAIN;
-    if (c->closing)
-        conn_close(c);
-    else
-        conn_serve(c);
+    c->unsent = c->sending != NULL;
+    conn_serve(c);
+    conn_stash(c);
 }
