@@ -26,7 +26,7 @@ fetch() {
     [ -f "$libs/.complete" ] && return 0
     command -v mvn >/dev/null || die "mvn is missing: apt-get install maven"
     rm -rf "$libs.part"
-    mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies \
+    mvn -q -B -Dstyle.color=never -f "$here/pom.xml" dependency:copy-dependencies \
         -DoutputDirectory="$libs.part" -DincludeScope=runtime >&2
     rm -rf "$libs"
     mv "$libs.part" "$libs"

@@ -32,7 +32,7 @@ have() {
 }
 
 java_client() {
-    rm -rf "$cache/java-$1" && mvn -q -B -f "$here/java/pom.xml" dependency:copy-dependencies \
+    rm -rf "$cache/java-$1" && mvn -q -B -Dstyle.color=never -f "$here/java/pom.xml" dependency:copy-dependencies \
         -Dclient="$1" -DincludeScope=runtime -DoutputDirectory="$cache/java-$1"
 }
 
