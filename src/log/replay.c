@@ -50,9 +50,9 @@ enum outcome recover_producers(struct log *l, int64_t limit, int64_t now_ms)
         return o;
     if (from < 0)
         from = atomic_load(&l->start_offset);
-    producers_expire(&l->producers, now_ms, log_opts(l)->producer_expiration_ms);
     if (from < atomic_load(&l->end_offset))
         o = log_scan(l, from, INT64_MAX, replay_batch, l);
+    producers_expire(&l->producers, now_ms, log_opts(l)->producer_expiration_ms);
     atomic_store(&l->first_open_offset, l->producers.first_open_offset);
     return o;
 }
