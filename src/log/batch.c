@@ -67,10 +67,13 @@ enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available,
     else
         parse_current(at, b);
     int32_t delta = b->magic < 2 ? 0 : (int32_t)get_be32(at + BATCH_LAST_DELTA);
+    if (b->size > available)
+        return OUT_MORE;
+    b->last_offset = b->base_offset;
     if (delta < 0 || b->base_offset < 0 || b->base_offset > INT64_MAX - delta - 1)
-        return OUT_CORRUPT_MESSAGE;
-    b->last_offset = b->base_offset + delta;
-    return b->size <= available ? OUT_OK : OUT_MORE;
+        return OUT_INVALID_RECORD; /* whole, but its offsets are none */
+    b->last_offset += delta;
+    return OUT_OK;
 }
 
 enum outcome log_batch_next(struct bytes *rest, struct log_batch *b)

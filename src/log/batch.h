@@ -35,7 +35,8 @@ static inline bool batch_is_txn(const struct log_batch *b)
 }
 
 /* Fills all but `at` from a header of at least LOG_BATCH_HEADER bytes (magic 2) or BATCH_MIN_READ + 9
- * (older); `available` is what the file or buffer holds from there on. As log_batch_next. */
+ * (older); `available` the file or buffer holds from there on. As log_batch_next; OUT_INVALID_RECORD: the offsets are
+ * nonsense, all other fields are filled. */
 MUST enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available,
                               struct log_batch *b);
 

@@ -182,7 +182,7 @@ struct log_batch {
 };
 
 /* Takes the batch at *rest and advances. OUT_MORE: cut off (or nothing); OUT_CORRUPT_MESSAGE: lengths
- * or magic are wrong. The checksum is not looked at. */
+ * or magic are wrong; OUT_INVALID_RECORD: offsets are. The checksum is not looked at. */
 MUST enum outcome log_batch_next(struct bytes *rest, struct log_batch *batch);
 MUST bool log_batch_crc_good(const struct log_batch *batch);
 

