@@ -205,11 +205,12 @@ static bool is_blocked(const struct conn *c)
     return !last->complete && last->state == REQ_PARKED;
 }
 
-static void bad_frame(struct conn *c, int32_t size)
+/* The line names no size, so that the log can fold the lines of a peer that goes on and on. */
+static void bad_frame(struct conn *c)
 {
     count(frames_refused, 1);
-    watch_log(WATCH_WARN, "net", "closing %s: its frame claims %d bytes, 1 to %d are allowed",
-              c->address, size, c->reactor->net->options.request_bytes_max);
+    watch_log(WATCH_WARN, "net", "closing %s: a frame's size is not within 1 and %d bytes",
+              c->address, c->reactor->net->options.request_bytes_max);
     c->ended = true;
     conn_release_buffer(c);
 }
@@ -222,7 +223,7 @@ static bool cut(struct conn *c, struct bytes *frame)
     size_t have = c->buffer->used - c->parsed;
     int32_t size = (int32_t)get_be32(c->buffer->at + c->parsed);
     if (size <= 0 || size > c->reactor->net->options.request_bytes_max) {
-        bad_frame(c, size);
+        bad_frame(c);
         return false;
     }
     size_t whole = 4 + (size_t)size;
