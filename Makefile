@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
+.PHONY: all run deps deps-build check test asan tsan fuzz soak bench docs tidy clean
+RELEASE = --buildtype=release -Db_lto=true
+CHECKED = --buildtype=debugoptimized
+
+all: build/build.ninja
+	@meson compile -C build fluxmq
+	@tools/place.sh build
+
+build/build.ninja:
+	@meson setup build $(RELEASE)
+build-%/build.ninja:
+	@meson setup build-$* $(CHECKED) $(if $(filter asan,$*),-Db_sanitize=address$(,)undefined) \
+	  $(if $(filter tsan,$*),-Db_sanitize=thread) $(if $(filter-out check,$*),-Db_lundef=false)
+, := ,
+
+build-%/stamp: build-%/build.ninja FORCE
+	@ninja -C build-$* $(NINJA_FLAGS) && tools/place.sh build-$*
+FORCE:
+
+# Starts the broker on 9092 with its data in ./data.
+run: deps-build all
+	@exec build/fluxmq --data-dir ./data
+
+# Installs what is missing: of Debian for building and testing, and the clients that tests/real runs.
+deps: deps-build
+	@tools/deps.sh tools/deps-test.txt
+	@if [ -x tests/real/deps.sh ]; then tests/real/deps.sh; fi
+deps-build:
+	@tools/deps.sh tools/deps.txt
+
+# Under two minutes: what to run before a commit.
+check: all build-check/stamp
+	@python3 tools/run-tests.py check
+# Everything, under thirty minutes.
+test: deps all build-check/stamp build-asan/stamp build-tsan/stamp
+	@python3 tools/run-tests.py test
+
+asan tsan: %: build-%/stamp
+	@python3 tools/run-tests.py $*
+# clang's libFuzzer on every target, FUZZ_SECONDS each.
+fuzz:
+	@tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
+# Kill, restart and compare for a long time.
+soak: all
+	@python3 tests/crash/run.py --rounds $(or $(ROUNDS),1000)
+bench: all
+	@python3 bench/run.py
+docs: all
+	@tools/docs.py
+tidy:
+	@python3 tools/tidy.py
+clean:
+	@rm -rf build build-check build-asan build-tsan build-fuzz

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs a list of suites one after the other, counts their cases, prints a table.
+
+run-tests.py LIST [suite...]      LIST: check, test, asan, tsan
+
+A suite is a command that prints TAP, or ends with "N passed, N failed, N skipped", or is a meson
+test run. Its output goes to a log file; failed cases are shown. A suite that ends badly, takes too
+long or counts nothing is one failed case more. The last line is the sum of all.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(ROOT, "build", "test-logs")
+SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$")
+TAP = re.compile(r"^(?:\S+: )?(not ok|ok) \d+")
+SHOWN_MAX = 20
+
+
+def script(path, *arguments):
+    return ["python3", path, *arguments]
+
+
+def meson(build, *suites):
+    return ["meson", "test", "-C", build, "--no-rebuild", *[w for s in suites for w in ("--suite", s)]]
+
+
+def broker(build):
+    return ["--bin", f"{build}/fluxmq"]
+
+
+# name -> (command, seconds it may take)
+SUITES = {
+    "unit": (meson("build-check", "unit"), 300),
+    "wire": (meson("build-check", "wire", "fuzz"), 300),
+    "tidy": (script("tools/tidy.py", "--tap"), 60),
+    "tidy-self": (script("tests/tools/tidy_test.py"), 60),
+    "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 120),
+    "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
+    "real": (script("tests/real/run.py"), 900),
+    "probe": (script("tests/probe/run.py"), 300),
+    "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
+    "hostile": (script("tests/hostile/run.py"), 300),
+    "faults": (script("tests/faults/run.py"), 300),
+    "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
+    "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none"), 200),
+}
+for kind in ("asan", "tsan"):
+    SUITES[kind + "-unit"] = (meson("build-" + kind, "unit", "wire", "fuzz"), 900)
+    SUITES[kind + "-probe"] = (script("tests/probe/run.py", *broker("build-" + kind)), 400)
+    SUITES[kind + "-crash"] = (script("tests/crash/run.py", "--rounds", "5", *broker("build-" + kind)), 200)
+    SUITES[kind + "-hostile"] = (
+        script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
+
+CHECK = ["unit", "wire", "tidy", "tidy-self", "crash-quick", "probe-quick"]
+ASAN = ["asan-unit", "asan-probe", "asan-crash", "asan-hostile"]
+TSAN = ["tsan-unit", "tsan-probe", "tsan-crash", "tsan-hostile"]
+LISTS = {
+    "check": CHECK,
+    "asan": ASAN,
+    "tsan": TSAN,
+    "test": ["unit", "wire", "tidy", "tidy-self", "probe", "probe-one-core", "hostile", "faults",
+             "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
+}
+
+
+class Counts:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.bad = []  # lines of failed cases
+        self.summary = None
+
+    def line(self, line):
+        match = SUMMARY.match(line)
+        if match:
+            self.summary = [int(n) for n in match.groups()]
+            return
+        match = TAP.match(line)
+        if not match:
+            return
+        if match.group(1) == "not ok" and "# TODO" not in line:
+            self.failed += 1
+            self.bad.append(line)
+        elif re.search(r"# SKIP", line, re.I):
+            self.skipped += 1
+        else:
+            self.passed += 1
+
+    def finish(self, status, why):
+        if self.summary:
+            self.passed, self.failed, self.skipped = self.summary
+        if not self.failed and (status != 0 or why):
+            self.failed += 1
+            self.bad.append(why or f"the suite ended with status {status}")
+        if self.passed + self.failed + self.skipped == 0:
+            self.failed = 1
+            self.bad.append("the suite counted nothing")
+
+
+def read_meson(command, counts):
+    """meson keeps the output of each test program in a log of JSON lines."""
+    build = command[command.index("-C") + 1]
+    with open(os.path.join(ROOT, build, "meson-logs", "testlog.json"), encoding="utf-8") as file:
+        for text in file:
+            test = json.loads(text)
+            before = counts.failed
+            for line in (test.get("stdout") or "").splitlines():
+                counts.line(line)
+            if test["result"] not in ("OK", "SKIP") and counts.failed == before:
+                counts.failed += 1
+                counts.bad.append(f"{test['name']}: {test['result']}")
+                counts.bad += (test.get("stderr") or "").splitlines()[:5]
+            elif test["result"] == "SKIP" and not test.get("stdout"):
+                counts.skipped += 1
+
+
+def stop_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def run(name):
+    command, seconds = SUITES[name]
+    counts, late = Counts(), []
+    path = os.path.join(LOGS, name + ".log")
+    with open(path, "w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                   text=True, errors="replace", start_new_session=True)
+
+        def expire():
+            late.append(f"took more than {seconds} s")
+            stop_group(process)
+
+        timer = threading.Timer(seconds, expire)
+        timer.start()
+        for line in process.stdout:
+            log.write(line)
+            if "meson" not in command[0]:
+                counts.line(line.rstrip("\n"))
+        status = process.wait()
+        timer.cancel()
+    if "meson" in command[0]:
+        try:
+            read_meson(command, counts)
+        except (OSError, ValueError) as problem:
+            late.append(f"no test log: {problem}")
+    counts.finish(status, late[0] if late else None)
+    return counts, path
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] not in LISTS:
+        sys.exit(__doc__)
+    names = sys.argv[2:] or LISTS[sys.argv[1]]
+    os.makedirs(LOGS, exist_ok=True)
+    total = [0, 0, 0]
+    print(f"{'suite':16} {'passed':>7} {'failed':>7} {'skipped':>8} {'seconds':>8}", flush=True)
+    for name in names:
+        started = time.monotonic()
+        counts, path = run(name)
+        for i, n in enumerate((counts.passed, counts.failed, counts.skipped)):
+            total[i] += n
+        print(f"{name:16} {counts.passed:7} {counts.failed:7} {counts.skipped:8} "
+              f"{time.monotonic() - started:8.1f}", flush=True)
+        for line in counts.bad[:SHOWN_MAX]:
+            print("    " + line)
+        if counts.bad:
+            print(f"    (all of it: {os.path.relpath(path, ROOT)})", flush=True)
+    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    sys.exit(1 if total[1] else 0)
+
+
+if __name__ == "__main__":
+    main()
