@@ -34,9 +34,9 @@ static inline bool batch_is_txn(const struct log_batch *b)
     return (b->attributes & LOG_ATTR_TXN) != 0;
 }
 
-/* Fills all but `at` from a header of at least LOG_BATCH_HEADER bytes (magic 2) or BATCH_MIN_READ + 9
- * (older); `available` the file or buffer holds from there on. As log_batch_next; OUT_INVALID_RECORD: the offsets are
- * nonsense, all other fields are filled. */
+/* Fills `b` from a header of which `readable` bytes are at hand, in a file or buffer that holds
+ * `available` bytes from there on. As log_batch_next; with OUT_INVALID_RECORD (nonsense offsets) all
+ * other fields are filled. */
 MUST enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available,
                               struct log_batch *b);
 
