@@ -221,8 +221,8 @@ void group_shard_free(struct group_shard *s); /* NULL is fine; nothing may wait 
 /* One step. `todo` needs only its arena to be set. */
 void group_step(struct group_shard *s, const struct group_event *e, struct group_todo *todo);
 
-/* Java's String.hashCode of the group id (UTF-8; anything else counts byte by byte), sign masked,
- * mod `partitions`: the group's partition of __consumer_offsets. */
+/* The group's partition of __consumer_offsets: the absolute value of Java's String.hashCode of its id
+ * (UTF-8; anything else counts byte by byte) mod `partitions`. */
 int32_t group_partition(struct bytes group_id, int32_t partitions);
 
 /* For the console and the metrics. */
