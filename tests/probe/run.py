@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Sends the recorded probes to a fresh broker and compares its answers with those of a real Kafka 4.3.1.
+
+run.py [--against fluxmq|kafka] [--bin FILE] [--quick] [--reactors N] [--jobs N] [--keep FILE] [probe...]
+
+One TAP line for each exchange: probe, step, API, version, what. An answer that differs is right only
+if differences.tsv gives a reason; a row there that is not needed any more is a failure too.
+"""
+
+import argparse
+import collections
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import re
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "recorded"), os.path.join(HERE, "..", "harness")]
+
+import cases  # noqa: E402
+from broker import DEFAULT_BIN, FluxMQ, Kafka  # noqa: E402
+from driver import Env  # noqa: E402
+from tap import Tap  # noqa: E402
+
+RECORDING = os.path.join(HERE, "..", "data", "behaviour.jsonl.gz")
+DIFFERENCES = os.path.join(HERE, "differences.tsv")
+SETTINGS = {  # those of the recording
+    "num.partitions": 1, "offsets.topic.replication.factor": 1, "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1, "share.coordinator.state.topic.replication.factor": 1,
+    "share.coordinator.state.topic.min.isr": 1, "group.initial.rebalance.delay.ms": 0,
+}
+# An exchange with any other API is skipped as long as the broker does not advertise it.
+SERVED = set("""ApiVersions Metadata Produce Fetch ListOffsets OffsetForLeaderEpoch FindCoordinator JoinGroup SyncGroup
+Heartbeat LeaveGroup OffsetCommit OffsetFetch OffsetDelete DescribeGroups ListGroups DeleteGroups InitProducerId
+CreateTopics DeleteTopics CreatePartitions DeleteRecords DescribeConfigs AlterConfigs IncrementalAlterConfigs
+DescribeCluster DescribeTopicPartitions DescribeLogDirs""".split())
+QUICK = """api-versions api-versions-unsupported headers metadata produce idempotent list-offsets create-topics
+create-partitions delete-topics offsets find-coordinator init-producer-id describe-configs alter-configs
+offset-delete describe-cluster describe-topic-partitions delete-records""".split()
+SLOW_FIRST = ["frames", "unsupported", "transactions", "fetch", "join-group", "share-group", "consumer-group",
+              "fetch-sessions", "static-membership", "fetch-aborted", "replicas", "txn-offsets"]
+NUMBERED = re.compile(r"\$(PID|MEMBER|SESSION|CLIENTID|TOKEN|ID)(\d+)\b")
+
+
+ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
+
+
+def renumber(lines):
+    """Placeholders count through a whole run; here they count from one in each probe."""
+    seen, counts = {}, collections.Counter()
+
+    def name(match):
+        if match.group(0) not in seen:
+            counts[match.group(1)] += 1
+            seen[match.group(0)] = f"${match.group(1)}.{counts[match.group(1)]}"
+        return seen[match.group(0)]
+
+    return [json.loads(ADDRESS.sub("127.0.0.1:$PORT", NUMBERED.sub(name, line))) for line in lines]
+
+
+def settle(entry):
+    """Takes out what differs from run to run and that the recorder left in."""
+    if entry["api"] == "DescribeUserScramCredentials" and isinstance(entry["response"], dict):
+        for result in entry["response"]["results"]:
+            result["credentialInfos"].sort(key=lambda info: info["mechanism"])
+    return entry
+
+
+def by_probe(lines):
+    probes = {}
+    for line in lines:
+        probes.setdefault(json.loads(line)["probe"], []).append(line)
+    return {probe: {entry["step"]: settle(entry) for entry in renumber(those)} for probe, those in probes.items()}
+
+
+def run_probes(env, names):
+    """Runs those probes; the text of the problems of the ones that stopped, by name."""
+    known, stopped = dict(cases.ALL), {}
+    known["fresh-broker"] = cases.fresh
+    for name in names:
+        env.name, env.step = name, 0
+        try:
+            known[name](env)
+        except Exception:  # pylint: disable=broad-except
+            stopped[name] = traceback.format_exc()
+        for conn in env.conns:
+            conn.close()
+        env.conns = []
+    return stopped
+
+
+def worker(port, queue, results):
+    try:
+        out = io.StringIO()
+        env = Env("127.0.0.1", port, out)
+        env.warm()
+        while True:
+            name = queue.get()
+            if name is None:
+                break
+            started = time.monotonic()
+            stopped = run_probes(env, [name])
+            results.put((name, out.getvalue().splitlines(), stopped.get(name), time.monotonic() - started))
+            out.seek(0)
+            out.truncate()
+    except Exception:  # pylint: disable=broad-except
+        results.put((None, [], traceback.format_exc(), 0))
+
+
+def send(port, names, jobs):
+    """Sends the probes in several processes; (lines, problems by probe, seconds by probe)"""
+    lines, problems, seconds = [], {}, {}
+    if "fresh-broker" in names:
+        out = io.StringIO()
+        problems.update(run_probes(Env("127.0.0.1", port, out), ["fresh-broker"]))
+        lines += out.getvalue().splitlines()
+    names = [name for name in names if name != "fresh-broker"]
+    names.sort(key=lambda name: SLOW_FIRST.index(name) if name in SLOW_FIRST else len(SLOW_FIRST))
+    queue, results = multiprocessing.Queue(), multiprocessing.Queue()
+    workers = [multiprocessing.Process(target=worker, args=(port, queue, results), daemon=True)
+               for _ in range(min(jobs, len(names)))]
+    for name in names + [None] * len(workers):
+        queue.put(name)
+    for process in workers:
+        process.start()
+    ends = 0
+    while len(seconds) < len(names) and ends < len(workers):
+        try:
+            name, said, problem, took = results.get(timeout=120)
+        except Exception:  # pylint: disable=broad-except
+            problems["(all)"] = "no probe ended within 120 s"
+            break
+        if name is None:
+            problems[f"worker {ends}"] = problem
+            ends += 1
+            continue
+        lines += said
+        seconds[name] = took
+        if problem:
+            problems[name] = problem
+    for process in workers:
+        process.terminate()
+    return lines, problems, seconds
+
+
+def read_differences():
+    """(probe, step) -> reason"""
+    reasons = {}
+    with open(DIFFERENCES, encoding="utf-8") as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                probe, step, reason = line.rstrip("\n").split("\t")
+                reasons[probe, int(step)] = reason
+    return reasons
+
+
+class Judge:
+    def __init__(self, tap, reasons):
+        self.tap, self.reasons = tap, reasons
+
+    def exchange(self, probe, step, wanted, got):
+        shown = wanted or got
+        name = f"{probe} {step} {shown['api']} v{shown['version']} {shown.get('what', '')}".replace("#", "").rstrip()
+        if got is None:
+            self.tap.result(False, name)
+            self.tap.note("the probe stopped before it")
+        elif got["response"] == "unsupported" and got["api"] not in SERVED:
+            self.tap.skip(name, "not served")
+        elif wanted is None:
+            self.tap.result(False, name)
+            self.tap.note("not in the recording: " + json.dumps(got["response"])[:500])
+        else:
+            self.compare(name, (probe, step), wanted, got)
+
+    def compare(self, name, key, wanted, got):
+        same = wanted["response"] == got["response"] and wanted.get("waited") == got.get("waited")
+        reason = self.reasons.get(key)
+        if same and reason:
+            self.tap.result(False, name)
+            self.tap.note("the same as Kafka now: take its row out of differences.tsv")
+        elif same:
+            self.tap.result(True, name)
+        elif reason:
+            self.tap.result(True, name)
+            self.tap.note("kept: " + reason)
+        else:
+            self.tap.result(False, name)
+            self.show(wanted, got)
+
+    def show(self, wanted, got):
+        self.tap.note("request " + json.dumps(got["request"], ensure_ascii=False)[:2000])
+        for path, a, b in list(differing(wanted["response"], got["response"], ""))[:12]:
+            self.tap.note(f"  {path or '(all)'}: Kafka {short(a)}, here {short(b)}")
+        if wanted.get("waited") != got.get("waited"):
+            self.tap.note(f"  waited: Kafka {wanted.get('waited')}, here {got.get('waited')}")
+
+
+ABSENT = "(absent)"
+
+
+def short(value):
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 300 else text[:300] + "..."
+
+
+def differing(a, b, path):
+    """The places in which two answers differ: (path, Kafka's, ours)."""
+    pending = [(a, b, path)]
+    while pending:
+        x, y, where = pending.pop(0)
+        if x == y:
+            continue
+        if isinstance(x, dict) and isinstance(y, dict):
+            pending += [(x.get(k, ABSENT), y.get(k, ABSENT), f"{where}.{k}") for k in {**x, **y}]
+        elif isinstance(x, list) and isinstance(y, list) and len(x) == len(y):
+            pending += [(v, w, f"{where}[{i}]") for i, (v, w) in enumerate(zip(x, y))]
+        else:
+            yield where, x, y
+
+
+def judge_all(options, lines, problems, names):
+    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
+        recorded = by_probe(file.read().splitlines())
+    new = by_probe(lines)
+    tap = Tap()
+    judge = Judge(tap, {} if options.against == "kafka" else read_differences())
+    for probe in names:
+        wanted, got = recorded.get(probe, {}), new.get(probe, {})
+        unserved = any(e["response"] == "unsupported" and e["api"] not in SERVED for e in got.values())
+        for step in sorted(set(wanted) | set(got)):
+            if probe in problems and step not in got and unserved:
+                shown = wanted[step]
+                tap.skip(f"{probe} {step} {shown['api']} v{shown['version']}", "needs an API that is not served")
+            else:
+                judge.exchange(probe, step, wanted.get(step), got.get(step))
+        if probe in problems:
+            tap.note(f"{probe} stopped: {problems[probe]}")
+    for name, problem in problems.items():
+        if name not in names:
+            tap.result(False, name)
+            tap.note(problem)
+    return tap
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--against", choices=["fluxmq", "kafka"], default="fluxmq")
+    parser.add_argument("--bin", default=DEFAULT_BIN)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--reactors", type=int)
+    parser.add_argument("--jobs", type=int, default=6)
+    parser.add_argument("--keep", help="write the exchanges to this file")
+    parser.add_argument("probe", nargs="*")
+    options = parser.parse_args()
+    everything = ["fresh-broker"] + [name for name, _ in cases.ALL]
+    names = options.probe or (QUICK if options.quick else everything)
+    for name in names:
+        if name not in everything:
+            parser.error(f"no probe {name}; there are {' '.join(everything)}")
+    settings = dict(SETTINGS)
+    if options.reactors:
+        settings["reactors"] = options.reactors
+    broker = Kafka(settings=SETTINGS) if options.against == "kafka" else \
+        FluxMQ(binary=options.bin, settings=settings)
+    started = time.monotonic()
+    try:
+        broker.start()
+        lines, problems, seconds = send(broker.port, names, options.jobs)
+        if not broker.alive():
+            problems["(broker)"] = "the broker died: " + broker.tail(30)
+    finally:
+        broker.close()
+    if options.keep:
+        with open(options.keep, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    tap = judge_all(options, lines, problems, names)
+    slow = sorted(seconds.items(), key=lambda pair: -pair[1])[:6]
+    tap.note(f"{time.monotonic() - started:.1f} s; longest: " + ", ".join(f"{n} {s:.1f}" for n, s in slow))
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the pages of docs/ that are made from tables; with --check it only says which are stale."""
+
+import gzip
+import json
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DIFFERENCES = os.path.join(ROOT, "tests", "probe", "differences.tsv")
+RECORDING = os.path.join(ROOT, "tests", "data", "behaviour.jsonl.gz")
+HEAD = """# Differences from Apache Kafka
+
+What FluxMQ answers differently from a Kafka 4.3.1 broker, and why. The test in `tests/probe` sends 921
+requests to a fresh broker and compares each answer with the one that a real Kafka gave; these are the ones
+that differ and stay so. This page is made from `tests/probe/differences.tsv` by `make docs`; an answer that
+differs and has no row there fails the test, and so does a row that is not needed any more.
+
+"""
+
+
+def differences():
+    exchanges = {}
+    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
+        for line in file:
+            entry = json.loads(line)
+            exchanges[entry["probe"], str(entry["step"])] = entry
+    reasons = {}
+    with open(DIFFERENCES, encoding="utf-8") as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                probe, step, reason = line.rstrip("\n").split("\t")
+                reasons.setdefault(reason, []).append((probe, step))
+    if not reasons:
+        return HEAD + "At present there is none.\n"
+    text = HEAD + "| why | where (probe and step: request) |\n|---|---|\n"
+    for reason, places in reasons.items():
+        where = []
+        for place in places:
+            entry = exchanges[place]
+            what = entry.get("what", "").replace("|", "/")
+            where.append(f"{place[0]} {place[1]}: {entry['api']} v{entry['version']}" + (f", {what}" if what else ""))
+        text += f"| {reason} | {'; '.join(where)} |\n"
+    return text
+
+
+PAGES = {"docs/differences.md": differences}
+
+
+def main():
+    stale = 0
+    for number, (path, make) in enumerate(PAGES.items(), 1):
+        text, full = make(), os.path.join(ROOT, path)
+        old = open(full, encoding="utf-8").read() if os.path.exists(full) else None
+        if "--check" in sys.argv:
+            stale += old != text
+            print(f"{'ok' if old == text else 'not ok'} {number} - {path} is up to date (make docs)")
+        elif old != text:
+            with open(full, "w", encoding="utf-8") as file:
+                file.write(text)
+    if "--check" in sys.argv:
+        print(f"1..{len(PAGES)}")
+    sys.exit(1 if stale else 0)
+
+
+if __name__ == "__main__":
+    main()
