@@ -1,338 +1,78 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images and how records change them. Topics and configs are shared between images by reference
- * count: a change copies two arrays of pointers and the one topic it touches.
+ * Images: making, sharing and dropping them, and one metadata record applied to a draft. Each kind of
+ * thing in an image has its own file (topics.c, configs.c, brokers.c, kept.c).
  */
 #include "meta/image.h"
 
-#include "base/check.h"
 #include "base/varint.h"
 #include "wire/messages.h"
 #include "wire/wire.h"
 
 #include <stdlib.h>
 
-#define PARTITIONS_MAX 1000000
-
-static void topic_drop(struct meta_topic *t)
+static struct meta_image *mutable(const struct meta_image *i)
 {
-    if (atomic_fetch_sub_explicit(&t->holds, 1, memory_order_acq_rel) == 1)
-        free(t);
-}
-
-static void configs_drop(struct meta_configs *c)
-{
-    if (atomic_fetch_sub_explicit(&c->holds, 1, memory_order_acq_rel) == 1)
-        free(c);
+    return (struct meta_image *)(uintptr_t)i;
 }
 
 const struct meta_image *meta_image_hold(const struct meta_image *i)
 {
-    atomic_fetch_add_explicit(&((struct meta_image *)(uintptr_t)i)->holds, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&mutable(i)->holds, 1, memory_order_relaxed);
     return i;
 }
 
 void meta_image_drop(const struct meta_image *image)
 {
-    struct meta_image *i = (struct meta_image *)(uintptr_t)image;
+    struct meta_image *i = mutable(image);
     if (i == NULL || atomic_fetch_sub_explicit(&i->holds, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t k = 0; k < i->topic_count; k++)
-        topic_drop(i->topics[k]);
-    for (size_t k = 0; k < i->config_count; k++)
-        configs_drop(i->configs[k]);
-    free(i->topics);
-    free(i->configs);
+    topics_fini(i);
+    configs_fini(i);
+    brokers_fini(i);
+    kept_fini(i);
     free(i);
+}
+
+/* Each draft's own number: what it made itself it may change. */
+static uint64_t next_serial(void)
+{
+    static _Atomic uint64_t serial;
+    return 1 + atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
 }
 
 struct meta_image *image_draft(const struct meta_image *from)
 {
-    struct meta_image *d = calloc(1, sizeof *d);
+    static const struct meta_image nothing = {.offset = -1, .broker_epoch = -1};
+    struct meta_image *d = malloc(sizeof *d);
     if (d == NULL)
         return NULL;
-    if (from != NULL)
-        memcpy(d, from, sizeof *d);
+    if (from == NULL)
+        from = &nothing;
+    *d = (struct meta_image){
+        .serial = next_serial(), .offset = from->offset, .feature_count = from->feature_count,
+        .features_epoch = from->features_epoch, .next_producer_id = from->next_producer_id,
+        .broker_epoch = from->broker_epoch, .node_id = from->node_id};
     atomic_init(&d->holds, 1);
+    memcpy(d->cluster_id_text, from->cluster_id_text, sizeof d->cluster_id_text);
     d->cluster_id = bytes_of(d->cluster_id_text);
+    memcpy(d->feature_names, from->feature_names, sizeof d->feature_names);
     for (size_t i = 0; i < d->feature_count; i++)
-        d->features[i].name = bytes_of(d->feature_names[i]);
-    d->topics = malloc((d->topic_count + 1) * sizeof(struct meta_topic *));
-    d->configs = malloc((d->config_count + 1) * sizeof(struct meta_configs *));
-    if (d->topics == NULL || d->configs == NULL) {
-        free(d->topics);
-        free(d->configs);
-        free(d);
-        return NULL;
-    }
-    for (size_t i = 0; i < d->topic_count; i++) {
-        d->topics[i] = from->topics[i];
-        atomic_fetch_add_explicit(&d->topics[i]->holds, 1, memory_order_relaxed);
-    }
-    for (size_t i = 0; i < d->config_count; i++) {
-        d->configs[i] = from->configs[i];
-        atomic_fetch_add_explicit(&d->configs[i]->holds, 1, memory_order_relaxed);
-    }
-    return d;
+        d->features[i] = (struct meta_feature){bytes_of(d->feature_names[i]),
+                                               from->features[i].level};
+    if (topics_share(d, from) && configs_share(d, from) && brokers_share(d, from) &&
+        kept_share(d, from))
+        return d;
+    meta_image_drop(d);
+    return NULL;
 }
 
-/* ---- topics ---- */
-
-/* Where a name is or would be. */
-static size_t topic_place(const struct meta_image *i, struct bytes name, bool *found)
+enum outcome image_finish(struct meta_image *draft)
 {
-    size_t low = 0, high = i->topic_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        int order = bytes_compare(i->topics[middle]->name, name);
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = false;
-    return low;
+    return topics_finish(draft);
 }
 
-const struct meta_topic *meta_topic(const struct meta_image *i, struct bytes name)
-{
-    bool found;
-    size_t at = topic_place(i, name, &found);
-    return found ? i->topics[at] : NULL;
-}
-
-static int find_by_id(const struct meta_image *i, const struct uuid *id, size_t *at)
-{
-    for (*at = 0; *at < i->topic_count; ++*at) {
-        if (uuid_equal(&i->topics[*at]->id, id))
-            return 1;
-    }
-    return 0;
-}
-
-const struct meta_topic *meta_topic_by_id(const struct meta_image *i, const struct uuid *id)
-{
-    size_t at;
-    return find_by_id(i, id, &at) ? i->topics[at] : NULL;
-}
-
-/* A topic in one piece of memory: itself, its partitions, its name. */
-static struct meta_topic *topic_new(struct bytes name, const struct uuid *id, int32_t partitions)
-{
-    size_t tables = (size_t)partitions * sizeof(struct meta_partition);
-    struct meta_topic *t = calloc(1, sizeof *t + tables + name.size);
-    if (t == NULL)
-        return NULL;
-    atomic_init(&t->holds, 1);
-    t->id = *id;
-    t->partition_count = partitions;
-    t->partitions = (struct meta_partition *)(void *)(t + 1);
-    uint8_t *text = (uint8_t *)(t + 1) + tables;
-    memcpy(text, name.at, name.size);
-    t->name = bytes_view(text, name.size);
-    return t;
-}
-
-/* A copy of a topic of the draft with room for `partitions`, put in its place. */
-static struct meta_topic *topic_change(struct meta_image *d, size_t at, int32_t partitions)
-{
-    struct meta_topic *old = d->topics[at];
-    struct meta_topic *t = topic_new(old->name, &old->id, MAX(partitions, old->partition_count));
-    if (t == NULL)
-        return NULL;
-    for (int32_t i = 0; i < old->partition_count; i++)
-        t->partitions[i] = old->partitions[i];
-    d->topics[at] = t;
-    topic_drop(old);
-    return t;
-}
-
-static enum outcome apply_topic(struct meta_image *d, const struct topic_record *r)
-{
-    bool found;
-    size_t at = topic_place(d, r->name, &found);
-    if (found)
-        return fail(OUT_CORRUPT, "the metadata creates a topic twice");
-    struct meta_topic *t = topic_new(r->name, &r->topic_id, 0);
-    struct meta_topic **grown = realloc(d->topics, (d->topic_count + 2) * sizeof *grown);
-    if (grown != NULL)
-        d->topics = grown;
-    if (t == NULL || grown == NULL) {
-        free(t);
-        return OUT_NO_MEMORY;
-    }
-    memmove(&d->topics[at + 1], &d->topics[at], (d->topic_count - at) * sizeof *grown);
-    d->topics[at] = t;
-    d->topic_count++;
-    return OUT_OK;
-}
-
-static enum outcome apply_partition(struct meta_image *d, const struct partition_record *r)
-{
-    size_t at;
-    if (!find_by_id(d, &r->topic_id, &at) || r->partition_id < 0 || r->partition_id >= PARTITIONS_MAX)
-        return fail(OUT_CORRUPT, "the metadata has a partition of an unknown topic");
-    struct meta_topic *t = topic_change(d, at, r->partition_id + 1);
-    if (t == NULL)
-        return OUT_NO_MEMORY;
-    t->partitions[r->partition_id] = (struct meta_partition){
-        .leader = r->leader, .leader_epoch = r->leader_epoch, .partition_epoch = r->partition_epoch};
-    return OUT_OK;
-}
-
-#define LEADER_UNCHANGED (-2)
-
-static enum outcome apply_partition_change(struct meta_image *d,
-                                           const struct partition_change_record *r)
-{
-    size_t at;
-    if (!find_by_id(d, &r->topic_id, &at))
-        return OUT_OK; /* of a topic that is gone */
-    if (r->partition_id < 0 || r->partition_id >= d->topics[at]->partition_count)
-        return fail(OUT_CORRUPT, "the metadata changes a partition that is not there");
-    struct meta_topic *t = topic_change(d, at, 0);
-    if (t == NULL)
-        return OUT_NO_MEMORY;
-    struct meta_partition *p = &t->partitions[r->partition_id];
-    p->partition_epoch++;
-    if (r->leader != LEADER_UNCHANGED) {
-        p->leader = r->leader;
-        p->leader_epoch++;
-    }
-    return OUT_OK;
-}
-
-/* ---- configs ---- */
-
-static size_t configs_place(const struct meta_image *i, int8_t type, struct bytes name, bool *found)
-{
-    size_t low = 0, high = i->config_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct meta_configs *c = i->configs[middle];
-        int order = c->type != type ? (c->type < type ? -1 : 1) : bytes_compare(c->name, name);
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *found = false;
-    return low;
-}
-
-const struct meta_configs *meta_configs(const struct meta_image *i, int8_t type, struct bytes name)
-{
-    bool found;
-    size_t at = configs_place(i, type, name, &found);
-    return found ? i->configs[at] : NULL;
-}
-
-static struct bytes keep(uint8_t **at, struct bytes b)
-{
-    if (b.size > 0)
-        memcpy(*at, b.at, b.size);
-    struct bytes kept = {*at, b.size};
-    *at += b.size;
-    return kept;
-}
-
-/* A copy of `old` (NULL: empty) in one piece, with one key set or (value null) deleted. */
-static struct meta_configs *configs_with(const struct meta_configs *old, int8_t type,
-                                         struct bytes resource, struct bytes name,
-                                         struct bytes value)
-{
-    size_t count = old == NULL ? 0 : old->count, text = resource.size + name.size + value.size;
-    for (size_t i = 0; i < count; i++)
-        text += old->pairs[i].name.size + old->pairs[i].value.size;
-    size_t table = (count + 1) * sizeof(struct meta_pair);
-    struct meta_configs *c = calloc(1, sizeof *c + table + text + 1);
-    if (c == NULL)
-        return NULL;
-    atomic_init(&c->holds, 1);
-    c->type = type;
-    c->pairs = (struct meta_pair *)(void *)(c + 1);
-    uint8_t *at = (uint8_t *)(c + 1) + table;
-    c->name = keep(&at, resource);
-    bool done = value.at == NULL;
-    for (size_t i = 0; i < count; i++) {
-        const struct meta_pair *p = &old->pairs[i];
-        int order = bytes_compare(p->name, name);
-        if (!done && order >= 0) {
-            c->pairs[c->count++] = (struct meta_pair){keep(&at, name), keep(&at, value)};
-            done = true;
-        }
-        if (order != 0)
-            c->pairs[c->count++] = (struct meta_pair){keep(&at, p->name), keep(&at, p->value)};
-    }
-    if (!done)
-        c->pairs[c->count++] = (struct meta_pair){keep(&at, name), keep(&at, value)};
-    return c;
-}
-
-static void configs_remove(struct meta_image *d, size_t at)
-{
-    configs_drop(d->configs[at]);
-    d->config_count--;
-    memmove(&d->configs[at], &d->configs[at + 1], (d->config_count - at) * sizeof *d->configs);
-}
-
-static enum outcome apply_config(struct meta_image *d, const struct config_record *r)
-{
-    bool found;
-    size_t at = configs_place(d, r->resource_type, r->resource_name, &found);
-    struct meta_configs *old = found ? d->configs[at] : NULL;
-    struct meta_configs *c = configs_with(old, r->resource_type, r->resource_name, r->name, r->value);
-    struct meta_configs **grown = realloc(d->configs, (d->config_count + 2) * sizeof *grown);
-    if (grown != NULL)
-        d->configs = grown;
-    if (c == NULL || grown == NULL) {
-        free(c);
-        return OUT_NO_MEMORY;
-    }
-    if (found) {
-        configs_drop(old);
-        d->configs[at] = c;
-        if (c->count == 0)
-            configs_remove(d, at);
-        return OUT_OK;
-    }
-    if (c->count == 0) {
-        configs_drop(c);
-        return OUT_OK;
-    }
-    memmove(&d->configs[at + 1], &d->configs[at], (d->config_count - at) * sizeof *grown);
-    d->configs[at] = c;
-    d->config_count++;
-    return OUT_OK;
-}
-
-static enum outcome apply_remove_topic(struct meta_image *d, const struct remove_topic_record *r)
-{
-    enum { TOPIC_RESOURCE = 2 };
-    size_t at;
-    if (!find_by_id(d, &r->topic_id, &at))
-        return OUT_OK;
-    struct meta_topic *t = d->topics[at];
-    bool found;
-    size_t configs = configs_place(d, TOPIC_RESOURCE, t->name, &found);
-    if (found)
-        configs_remove(d, configs);
-    d->topic_count--;
-    memmove(&d->topics[at], &d->topics[at + 1], (d->topic_count - at) * sizeof *d->topics);
-    topic_drop(t);
-    return OUT_OK;
-}
-
-/* ---- the rest ---- */
-
+/* Level 0 takes a feature back. */
 static enum outcome apply_feature(struct meta_image *d, const struct feature_level_record *r,
                                   int64_t offset)
 {
@@ -343,6 +83,7 @@ static enum outcome apply_feature(struct meta_image *d, const struct feature_lev
         return fail(OUT_CORRUPT, "the metadata has too many features");
     if (at == d->feature_count) {
         memcpy(d->feature_names[at], r->name.at, r->name.size);
+        d->feature_names[at][r->name.size] = '\0';
         d->features[at].name = bytes_of(d->feature_names[at]);
         d->feature_count++;
     }
@@ -367,25 +108,57 @@ enum outcome frame_read(struct bytes framed, uint32_t *type, uint32_t *version, 
     return OUT_OK;
 }
 
-static enum outcome apply_decoded(struct meta_image *d, uint32_t type, const void *record,
-                                  int64_t offset)
+static enum outcome apply_own(struct meta_image *d, const struct register_broker_record *r,
+                              struct bytes framed)
 {
-    const struct producer_ids_record *ids;
+    if (r->broker_id == d->node_id)
+        d->broker_epoch = r->broker_epoch;
+    return apply_broker(d, r, framed);
+}
+
+static enum outcome apply_fencing(struct meta_image *d, uint32_t type, const void *record)
+{
+    const struct fence_broker_record *fence = record;
+    const struct unfence_broker_record *unfence = record;
+    const struct broker_registration_change_record *change = record;
+    struct broker_mark mark;
+    if (type == METADATA_FENCE_BROKER_RECORD)
+        mark = (struct broker_mark){fence->id, fence->epoch, 1, 0};
+    else if (type == METADATA_UNFENCE_BROKER_RECORD)
+        mark = (struct broker_mark){unfence->id, unfence->epoch, -1, 0};
+    else
+        mark = (struct broker_mark){change->broker_id, change->broker_epoch, change->fenced,
+                                    change->in_controlled_shutdown};
+    return apply_broker_mark(d, &mark);
+}
+
+static enum outcome apply_decoded(struct meta_image *d, uint32_t type, const void *record,
+                                  struct bytes framed, struct arena *scratch)
+{
+    const struct producer_ids_record *ids = record;
     switch (type) {
-    case METADATA_REGISTER_BROKER_RECORD:
-        d->broker_epoch = ((const struct register_broker_record *)record)->broker_epoch;
+    case METADATA_REGISTER_BROKER_RECORD: return apply_own(d, record, framed);
+    case METADATA_UNREGISTER_BROKER_RECORD:
+        apply_unregister_broker(d, ((const struct unregister_broker_record *)record)->broker_id);
         return OUT_OK;
+    case METADATA_FENCE_BROKER_RECORD:
+    case METADATA_UNFENCE_BROKER_RECORD:
+    case METADATA_BROKER_REGISTRATION_CHANGE_RECORD: return apply_fencing(d, type, record);
     case METADATA_TOPIC_RECORD: return apply_topic(d, record);
     case METADATA_PARTITION_RECORD: return apply_partition(d, record);
     case METADATA_CONFIG_RECORD: return apply_config(d, record);
     case METADATA_PARTITION_CHANGE_RECORD: return apply_partition_change(d, record);
     case METADATA_REMOVE_TOPIC_RECORD: return apply_remove_topic(d, record);
-    case METADATA_FEATURE_LEVEL_RECORD: return apply_feature(d, record, offset);
+    case METADATA_CLEAR_ELR_RECORD: return apply_clear_elr(d, record);
+    case METADATA_FEATURE_LEVEL_RECORD: return apply_feature(d, record, d->offset);
     case METADATA_PRODUCER_IDS_RECORD:
-        ids = record;
         d->next_producer_id = MAX(d->next_producer_id, ids->next_producer_id);
         return OUT_OK;
-    default: return OUT_OK; /* kept in the log, means nothing here */
+    case METADATA_NO_OP_RECORD:
+    case METADATA_BEGIN_TRANSACTION_RECORD: /* what belongs together is the business of who reads */
+    case METADATA_END_TRANSACTION_RECORD:
+    case METADATA_ABORT_TRANSACTION_RECORD: return OUT_OK;
+    default: return apply_kept(d, type, record, framed, scratch);
     }
 }
 
@@ -398,15 +171,41 @@ enum outcome image_apply(struct meta_image *d, int64_t offset, struct bytes fram
     if (o != OUT_OK)
         return o;
     d->offset = offset;
-    const struct wire_message *m = wire_metadata_record((int)type);
+    const struct wire_message *m = type > INT16_MAX ? NULL : wire_metadata_record((int)type);
     if (m == NULL)
-        return OUT_OK;
-    if (!wire_has_version(m, (int)version))
-        return fail(OUT_CORRUPT, "%s has version %u, which is not known", m->name, version);
+        return apply_kept(d, type, NULL, framed, scratch);
+    if (version > INT16_MAX || !wire_has_version(m, (int)version))
+        return fail(OUT_UNSUPPORTED, "the metadata has version %u of %s, newer than is known here",
+                    version, m->name);
     void *record = arena_take(scratch, m->size);
     if (record == NULL)
-        return OUT_NO_MEMORY;
-    if (wire_decode(m, (int)version, body, scratch, record, NULL) != OUT_OK)
-        return fail(OUT_CORRUPT, "%s at offset %lld can't be decoded", m->name, (long long)offset);
-    return apply_decoded(d, type, record, offset);
+        return fail(OUT_NO_MEMORY, "read a metadata record");
+    o = wire_decode(m, (int)version, body, scratch, record, NULL);
+    if (o != OUT_OK)
+        return fail(o == OUT_NO_MEMORY ? o : OUT_CORRUPT, "%s at offset %lld can't be decoded",
+                    m->name, (long long)offset);
+    return apply_decoded(d, type, record, framed, scratch);
+}
+
+enum outcome meta_image_apply(const struct meta_image *from, const struct meta_change *change,
+                              int64_t base_offset, const struct meta_image **to)
+{
+    struct arena scratch;
+    struct meta_image *draft = image_draft(from);
+    if (draft == NULL)
+        return fail(OUT_NO_MEMORY, "apply a metadata change");
+    arena_init(&scratch, MiB(64));
+    enum outcome o = OUT_OK;
+    for (const struct meta_record *r = change->first; r != NULL && o == OUT_OK; r = r->next) {
+        o = image_apply(draft, base_offset++, r->framed, &scratch);
+        arena_reset(&scratch);
+    }
+    arena_fini(&scratch);
+    if (o == OUT_OK)
+        o = image_finish(draft);
+    if (o == OUT_OK)
+        *to = draft;
+    else
+        meta_image_drop(draft);
+    return o;
 }

@@ -18,9 +18,21 @@
 
 /* ---- the image ---- */
 
+/* Where a partition lives. Shared by all partitions that live at the same place; immutable. */
+struct meta_placement {
+    _Atomic uint32_t holds;
+    int32_t replica_count, isr_count, removing_count, adding_count;
+    int32_t elr_count, last_elr_count; /* eligible leader replicas (KIP-966) */
+    int32_t directory_count;           /* one for each replica, or 0 */
+    const int32_t *replicas, *isr, *removing, *adding, *elr, *last_elr;
+    const struct uuid *directories;
+};
+
 struct meta_partition {
     int32_t leader;          /* -1: none */
     int32_t leader_epoch, partition_epoch;
+    int8_t recovery_state;   /* 1: elected unclean, still recovering */
+    struct meta_placement *placement; /* NULL: the log has skipped this partition */
 };
 
 /* Shared by images; immutable once in one. */
@@ -30,6 +42,37 @@ struct meta_topic {
     struct uuid id;
     int32_t partition_count;
     struct meta_partition *partitions;
+    int32_t room;            /* private: partitions there is memory for */
+    uint64_t maker;          /* private: the draft that may still change it */
+};
+
+struct meta_endpoint {
+    struct bytes name, host;
+    uint16_t port;
+    int16_t security_protocol;
+};
+
+/* A registered broker. Shared by images; immutable once in one. */
+struct meta_broker {
+    _Atomic uint32_t holds;
+    int32_t id;
+    int64_t epoch;
+    struct uuid incarnation;
+    bool fenced, in_controlled_shutdown;
+    struct bytes rack;       /* may be null */
+    size_t endpoint_count;
+    struct meta_endpoint *endpoints;
+    struct bytes framed;     /* the newest registration record */
+};
+
+/* A record that means nothing here but must not be lost: users, quotas, access rules, controllers and
+ * types that nobody knows yet. Shared by images. */
+struct meta_kept {
+    _Atomic uint32_t holds;
+    uint32_t type;
+    uint64_t hash;           /* of the key */
+    struct bytes key;        /* what a later record replaces or removes it by; empty: nothing does */
+    struct bytes framed;
 };
 
 struct meta_pair {
@@ -50,20 +93,37 @@ struct meta_feature {
     int16_t level;
 };
 
+/* Hash of pointers, open addressing; private to meta/. */
+struct meta_table {
+    size_t mask;              /* slots - 1; no slots: 0 and NULL */
+    size_t count;
+    void **slots;
+};
+
 struct meta_image {
     _Atomic uint32_t holds;
-    int64_t offset;           /* of the last record in it */
+    uint64_t serial;          /* private: one for each draft of the process */
+    uint32_t inserted;        /* private: topics put into a draft */
+    bool stale;               /* private: `topics` of a draft is to be made anew */
+    struct meta_placement *recent; /* private: the last one made */
+    int64_t offset;           /* of the last record in it, -1: none */
     struct bytes cluster_id;
     size_t topic_count;
     struct meta_topic **topics;    /* in order of name */
     size_t config_count;
     struct meta_configs **configs; /* in order of (type, name) */
+    size_t broker_count;
+    struct meta_broker **brokers;  /* in order of id */
+    size_t kept_count;
+    struct meta_kept **kept;       /* in order of arrival */
+    struct meta_table by_name, by_id, by_folded_name; /* private */
     size_t feature_count;
     struct meta_feature features[16];
     char feature_names[16][48];
     int64_t features_epoch;
     int64_t next_producer_id;
-    int64_t broker_epoch;     /* of our registration */
+    int32_t node_id;          /* ours */
+    int64_t broker_epoch;     /* of our registration, -1: none */
     char cluster_id_text[64];
 };
 
@@ -71,6 +131,7 @@ const struct meta_image *meta_image_hold(const struct meta_image *i);
 void meta_image_drop(const struct meta_image *i);
 const struct meta_topic *meta_topic(const struct meta_image *i, struct bytes name); /* or NULL */
 const struct meta_topic *meta_topic_by_id(const struct meta_image *i, const struct uuid *id);
+const struct meta_broker *meta_broker(const struct meta_image *i, int32_t id); /* or NULL */
 /* The settings of a resource, NULL: none. */
 const struct meta_configs *meta_configs(const struct meta_image *i, int8_t type, struct bytes name);
 
@@ -106,6 +167,12 @@ MUST enum outcome meta_change_add(struct meta_change *c, const struct wire_messa
 
 /* Whether a config value fits: handed in by config/. `message` has 256 bytes. */
 typedef bool meta_config_check(int8_t type, struct bytes name, struct bytes value, char *message);
+
+/* `from` (NULL: nothing) with the records of a change, the first of which has offset `base_offset`. The
+ * caller owns the new image; unchanged topics are shared. OUT_CORRUPT: records that contradict the
+ * image or each other; OUT_UNSUPPORTED, OUT_NO_MEMORY. */
+MUST enum outcome meta_image_apply(const struct meta_image *from, const struct meta_change *change,
+                                   int64_t base_offset, const struct meta_image **to);
 
 struct meta_new_topic {
     struct bytes name;

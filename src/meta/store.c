@@ -133,13 +133,15 @@ static enum outcome replay(struct meta *m, bool *fresh)
     arena_init(&r.scratch, SCRATCH_MAX);
     memcpy(r.draft->cluster_id_text, m->properties.cluster_id, sizeof r.draft->cluster_id_text);
     r.draft->cluster_id = bytes_of(r.draft->cluster_id_text);
-    r.draft->broker_epoch = -1;
+    r.draft->node_id = m->options.node_id;
     enum outcome o = replay_snapshot(m, &r);
     store_stat(log_store(m->log), &stat);
     if (o == OUT_OK && stat.end_offset > stat.start_offset)
         o = log_scan(m->log, MAX(stat.start_offset, r.from), stat.end_offset, replay_batch, &r);
     *fresh = stat.end_offset == 0 && r.from == 0;
     arena_fini(&r.scratch);
+    if (o == OUT_OK)
+        o = image_finish(r.draft);
     if (o == OUT_OK)
         m->image = r.draft;
     else
@@ -197,39 +199,31 @@ static enum outcome begin_epoch(struct meta *m)
     return o;
 }
 
-/* Applies a committed change to a copy of the image and makes that the newest. */
-static enum outcome apply(struct meta *m, const struct meta_change *change, int64_t base)
-{
-    struct meta_image *draft = image_draft(m->image);
-    struct arena scratch;
-    if (draft == NULL)
-        return fail(OUT_NO_MEMORY, "apply a metadata change");
-    arena_init(&scratch, SCRATCH_MAX);
-    enum outcome o = OUT_OK;
-    for (const struct meta_record *r = change->first; r != NULL && o == OUT_OK; r = r->next) {
-        o = image_apply(draft, base++, r->framed, &scratch);
-        arena_reset(&scratch);
-    }
-    arena_fini(&scratch);
-    if (o != OUT_OK) {
-        meta_image_drop(draft);
-        return o;
-    }
-    meta_image_drop(m->image);
-    m->image = draft;
-    return OUT_OK;
-}
-
+/* The change is applied to a draft before it is written: what can't be applied never gets into the
+ * log. Offsets are known beforehand, since nobody else writes. */
 enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now_ms)
 {
+    const struct meta_image *next;
+    struct store_stat stat;
     int64_t base;
     if (change->count == 0)
         return OUT_OK;
+    store_stat(log_store(m->log), &stat);
+    enum outcome o = meta_image_apply(m->image, change, stat.end_offset, &next);
+    if (o != OUT_OK)
+        return o;
     log_builder_reset(&m->builder);
     for (const struct meta_record *r = change->first; r != NULL; r = r->next)
         log_builder_add(&m->builder, now_ms, (struct bytes){NULL, 0}, r->framed, NULL, 0);
-    enum outcome o = append(m, 0, now_ms, &base);
-    return o == OUT_OK ? apply(m, change, base) : o;
+    o = append(m, 0, now_ms, &base);
+    if (o != OUT_OK) {
+        meta_image_drop(next);
+        return o;
+    }
+    check(base == stat.end_offset);
+    meta_image_drop(m->image);
+    m->image = next;
+    return OUT_OK;
 }
 
 /* ---- this broker in the metadata ---- */
