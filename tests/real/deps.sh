@@ -58,6 +58,14 @@ go_is_new() {
     return 1
 }
 
+# Not in tools/deps-test.txt: where Node.js came with its own npm, Debian's npm cannot be installed.
+if ! command -v npm >/dev/null; then
+    list=$(mktemp)
+    printf 'nodejs\nnpm\n' >"$list"
+    "$here/../../tools/deps.sh" "$list"
+    rm -f "$list"
+fi
+
 if have mvn && have java; then
     step kafka "$here/../kafka/pom.xml" "$here/../kafka/kafka.sh" fetch
     for version in 4.4.0 3.9.2 2.8.2; do

@@ -41,7 +41,8 @@ __attribute__((noreturn, format(printf, 3, 4))) static inline void tap_fail(
         must(expected_ == got_, "%s: expected %lld, got %lld", what, expected_, got_);             \
     } while (0)
 
-static inline void tap_run(const char *name, void (*body)(const char *argument), const char *argument)
+static inline void tap_run(
+    const char *name, void (*body)(const char *argument), const char *argument)
 {
     char full[200];
     snprintf(full, sizeof full, argument ? "%s %s" : "%s", name, argument);
