@@ -46,6 +46,7 @@ MUST enum outcome net_start(struct net *net);
  * waits at most as long again for requests that others have. What is still out then stays behind for
  * good: memory that net_close leaves alone. */
 void net_stop(struct net *net, int64_t grace_ms);
+/* When no thread is left that may post to the shards. */
 void net_close(struct net *net);
 
 /* Any thread. */

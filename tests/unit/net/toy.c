@@ -249,12 +249,13 @@ void toy_stop(struct toy *t)
 {
     struct mail stop = {.deliver = wake};
     net_stop(t->net, 500);
-    net_close(t->net);
+    expect_eq(net_connections(t->net), 0);
     atomic_store(&t->stopping, true);
     shard_post(&t->worker, &stop);
     os_thread_join(&t->thread);
     shard_run_mail(&t->worker, 1);
     shard_close(&t->worker);
+    net_close(t->net); /* when nobody is left who posts */
 }
 
 /* ---- clients ---- */
