@@ -11,6 +11,7 @@
 #ifndef BROKER_BROKER_H
 #define BROKER_BROKER_H
 
+#include "base/check.h"
 #include "base/list.h"
 #include "base/outcome.h"
 #include "broker/request.h"
@@ -42,29 +43,30 @@ struct partition {
     struct list unflushed;     /* struct flush_wait.node: replies that promise the disk */
     bool flush_queued;         /* in the flusher's queue or being flushed */
     struct list flush_node;    /* in the flusher's queue */
+    char *gone;                /* where the directory of a deleted one is now */
 };
 
-/* One topic in a view. */
+/* One topic, shared by the views between two changes of it. */
 struct topic {
-    const struct meta_topic *meta;
+    const struct meta_topic *meta;   /* of the view's image */
+    const struct meta_configs *overrides; /* or NULL */
+    const struct config *base;       /* what `config` was made over */
     struct bytes name;
     struct uuid id;
     bool internal;
-    struct topic_config config; /* effective values */
+    struct topic_config config;      /* effective values */
     int32_t partition_count;
-    struct partition **partitions; /* NULL entries: log directory offline */
-    _Atomic uint32_t holds;        /* views that share this topic */
+    struct partition **partitions;   /* NULL entries: offline */
+    _Atomic uint32_t holds;
 };
 
 /* An immutable picture of all topics, by name and by id; the metadata image it was made from. */
 struct view {
     const struct meta_image *image;
     size_t topic_count;
-    struct topic **topics;       /* in order of name */
-    size_t slot_mask;
-    uint32_t *by_name, *by_id;   /* open addressing: index + 1 into topics, 0 empty */
-    struct broker *broker;
-    _Atomic uint32_t pending;    /* shards that have not taken it over yet */
+    struct topic **topics;           /* in order of name */
+    size_t mask;
+    uint32_t *by_name, *by_id;       /* open addressing: index + 1 into topics, 0 empty */
 };
 
 /* The view of the calling shard's turn. */
@@ -142,44 +144,42 @@ void broker_control(struct request *r, void (*work)(struct request *));
 /* Control thread: the newest view (newer than what reactors may have). */
 const struct view *broker_newest(struct broker *b);
 
-/* Control thread: makes `records` durable in the metadata log, opens and closes logs accordingly,
- * publishes the new view; when every reactor has it, `then` runs on the home thread of `r`
- * (r may be NULL: nothing runs). On failure nothing has changed and `then` does not run. */
-MUST enum outcome broker_apply(struct broker *b, struct meta_change *change, struct request *r,
-                               void (*then)(struct request *));
+/* Control thread: commits the change, opens and closes logs accordingly, and returns when every
+ * reactor uses the new view. On failure nothing has changed. */
+MUST enum outcome broker_apply(struct broker *b, struct meta_change *change);
+
+/* The rules for planning changes here (meta_plan_...). */
+struct meta_rules broker_rules(struct broker *b);
+
+/* Any thread: creates a topic with default settings (internal ones with theirs) behind the caller's
+ * back; nothing when it exists. Requests for the same name within moments are one. */
+void broker_create_topic(struct broker *b, struct bytes name);
 
 /* ---- life ---- */
 
-struct broker_options {
-    struct config *config;
-    const struct meta_format *format;
-    int reactor_count;
-    const char *const *data_dirs; /* one for now */
-    const char *advertised_host;
-    int advertised_port;
-};
-
-struct broker *broker_new(void);
-/* Main thread: takes the data directory, recovers every log. The sentence of a failure is in
- * outcome_trail(). */
-MUST enum outcome broker_open(struct broker *b, const struct broker_options *o);
-/* Main thread, after the reactors' shards exist: starts the control thread and the pool. */
-MUST enum outcome broker_start(struct broker *b, struct shard **shards, int count);
+/* Main thread: takes the data directory, replays the metadata, recovers every log. `shards` are the
+ * reactors', not running yet. The sentence of a failure is in outcome_trail(). */
+MUST enum outcome broker_open(struct config *config, int port, struct shard **shards, int count,
+                              struct broker **broker);
+/* Main thread: starts the control thread and the flushers. */
+MUST enum outcome broker_start(struct broker *b);
 /* Main thread, after the reactors have stopped: flushes, writes checkpoints and the clean mark. */
-MUST enum outcome broker_stop(struct broker *b);
+MUST enum outcome broker_stop(struct broker **broker);
 
 /* What a door keeps for the process: set before the reactors run. */
 enum broker_slot { BROKER_SLOT_FETCH_SESSIONS, BROKER_SLOT_COUNT };
 void broker_slot_set(struct broker *b, enum broker_slot slot, void *value);
 void *broker_slot(struct broker *b, enum broker_slot slot);
 
-struct config *broker_config(struct broker *b);
+const struct config *broker_config(struct broker *b);
 const char *broker_data_dir(const struct broker *b);
 struct broker *broker_self(void); /* the broker of the calling shard */
 struct meta *broker_meta(struct broker *b);
 int32_t broker_node_id(const struct broker *b);
 const char *broker_host(const struct broker *b);
 int32_t broker_port(const struct broker *b);
+struct shard *broker_shard(struct broker *b, int index); /* a reactor's */
+int broker_shard_count(const struct broker *b);
 
 /* Any: a fresh producer id from the granted block; false when it is used up. */
 MUST bool broker_producer_id(struct broker *b, int64_t *id);

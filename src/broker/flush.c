@@ -11,6 +11,8 @@
 
 #include "watch/watch.h"
 
+#include <stdlib.h>
+
 #define FLUSHERS 4
 
 struct flusher {
@@ -19,7 +21,7 @@ struct flusher {
     struct list queue; /* struct partition.flush_node, first come first served */
     bool stopping;
     int threads;
-    struct os_thread *thread[FLUSHERS];
+    pthread_t thread[FLUSHERS];
 };
 
 void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(struct request *))
@@ -91,6 +93,7 @@ static void flush_one(struct flusher *f, struct partition *p)
     int64_t flushed = 0;
     list_init(&done);
     enum outcome o = store_flush(p->store, &flushed);
+    count(flushes, 1);
     if (o != OUT_OK)
         watch_log(WATCH_ERROR, "broker", "a flush failed, the partition is offline: %s",
                   outcome_trail());
@@ -103,7 +106,7 @@ static void flush_one(struct flusher *f, struct partition *p)
         partition_drop(p);
 }
 
-static void flush_loop(void *context)
+static void *flush_loop(void *context)
 {
     struct flusher *f = context;
     pthread_mutex_lock(&f->lock);
@@ -118,4 +121,43 @@ static void flush_loop(void *context)
         pthread_mutex_lock(&f->lock);
     }
     pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+enum outcome flusher_start(struct broker *b)
+{
+    struct flusher *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return fail(OUT_NO_MEMORY, "start the flushers");
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->wake, NULL);
+    list_init(&f->queue);
+    b->flusher = f;
+    for (; f->threads < FLUSHERS; f->threads++) {
+        if (pthread_create(&f->thread[f->threads], NULL, flush_loop, f) != 0)
+            return fail(OUT_NO_MEMORY, "start a flusher");
+    }
+    return OUT_OK;
+}
+
+void flusher_stop(struct broker *b)
+{
+    struct flusher *f = b->flusher;
+    if (f == NULL)
+        return;
+    pthread_mutex_lock(&f->lock);
+    f->stopping = true;
+    pthread_cond_broadcast(&f->wake);
+    pthread_mutex_unlock(&f->lock);
+    for (int i = 0; i < f->threads; i++)
+        pthread_join(f->thread[i], NULL);
+    pthread_cond_destroy(&f->wake);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+    b->flusher = NULL;
+}
+
+struct flusher *broker_flusher(struct broker *b)
+{
+    return b->flusher;
 }

@@ -2,10 +2,6 @@
 /* The rows of the served APIs, found by key. */
 #include "kafka/call.h"
 
-#define API(name, key, advertised, low, high) call_handler name##_handle;
-#include "kafka/api.def"
-#undef API
-
 static const struct api_row rows[] = {
 #define API(n, k, advertised, low, high)                                               \
     {.name = #n, .key = (k), .version_min = (low), .version_max = (high),              \

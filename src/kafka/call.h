@@ -71,6 +71,23 @@ struct topic *call_topic(const struct view *v, struct bytes name, const struct u
 
 /* Whether this request had (name, index) before; notes it. Constant time, whatever a peer sends. */
 bool seen_before(struct call *c, struct bytes name, int32_t index);
+bool seen_has(const struct call *c, struct bytes name, int32_t index);
+/* For a request whose entries must be named once: note every entry first, then serve each that
+ * entry_first lets through; entry_repeated says that it came more than once. */
+enum { SEEN_ONCE, SEEN_TWICE, SEEN_SERVED };
+static inline void entry_note(struct call *c, struct bytes name)
+{
+    if (seen_before(c, name, SEEN_ONCE))
+        (void)seen_before(c, name, SEEN_TWICE);
+}
+static inline bool entry_first(struct call *c, struct bytes name)
+{
+    return !seen_before(c, name, SEEN_SERVED);
+}
+static inline bool entry_repeated(const struct call *c, struct bytes name)
+{
+    return seen_has(c, name, SEEN_TWICE);
+}
 
 /* FENCED or UNKNOWN_LEADER_EPOCH when the epoch a client gives (-1: none) is not the current one. */
 int16_t check_leader_epoch(const struct partition *p, int32_t asked);
@@ -83,6 +100,11 @@ struct call_slice {
     struct call_slice *next;
     struct store_view view;
 };
+
+/* Every handler: a row without one does not link. */
+#define API(name, key, advertised, low, high) call_handler name##_handle;
+#include "kafka/api.def"
+#undef API
 
 #define TOPIC_NAME_MAX 249
 #define NO_OPERATIONS INT32_MIN

@@ -228,12 +228,16 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
         .offset = r->part->fetch_offset,
         .limit_offset = s->committed ? stat.stable_offset : stat.high_watermark,
         .max_bytes = MIN((size_t)r->part->max_bytes, room),
-        .min_bytes = s->bytes == 0 ? SIZE_MAX : 0,
+        .least = s->bytes == 0 ? STORE_WHOLE_BATCH : STORE_CUT,
     };
     enum outcome o = store_read(r->partition->store, &what, &r->slice.view);
     if (o != OUT_OK) {
         log_fails(s, r, error_of(o));
         return;
+    }
+    if (r->slice.view.size < r->slice.view.first_size) { /* not even one batch: nothing, as Kafka */
+        store_hold_drop(r->slice.view.hold);
+        r->slice.view = (struct store_view){.fd = -1};
     }
     s->bytes += r->slice.view.size;
     if (s->committed)

@@ -7,7 +7,7 @@
  * left out of the reply, as Kafka does.
  */
 #include "kafka/call.h"
-#include "kafka/topics.h"
+
 
 /* Kafka's bit sets of everything that can be authorised on a topic and on the cluster. */
 #define TOPIC_OPERATIONS 3576
@@ -98,7 +98,7 @@ static void by_name(struct call *c, struct metadata_response_topics *e, struct b
     } else {
         fill_error(e, name, &none, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         if (in->allow_auto_topic_creation && c->config->auto_create_topics_enable)
-            topics_auto_create(c->broker, name);
+            broker_create_topic(c->broker, name);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Topics by name or id, and a set that finds repeated entries of a request in constant time. */
-#include "kafka/topics.h"
+#include "kafka/call.h"
 
 struct seen_entry {
     struct bytes name;
@@ -60,4 +60,10 @@ bool seen_before(struct call *c, struct bytes name, int32_t index)
     *e = (struct seen_entry){name, index, true};
     s->count++;
     return false;
+}
+
+bool seen_has(const struct call *c, struct bytes name, int32_t index)
+{
+    const struct seen_set *s = c->seen;
+    return s != NULL && s->entries != NULL && slot(s, name, index)->used;
 }

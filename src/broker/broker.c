@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker's life: take the directory, replay, recover, run, flush, leave a clean mark. */
+#include "broker/private.h"
+
+#include "watch/watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+struct broker *broker_self(void)
+{
+    return shard_self()->broker;
+}
+
+const struct config *broker_config(struct broker *b)
+{
+    return atomic_load_explicit(&b->config, memory_order_acquire);
+}
+
+const char *broker_data_dir(const struct broker *b)
+{
+    return b->dir;
+}
+
+int32_t broker_node_id(const struct broker *b)
+{
+    return b->configs[0]->node_id;
+}
+
+const char *broker_host(const struct broker *b)
+{
+    return b->configs[0]->advertised_host;
+}
+
+int32_t broker_port(const struct broker *b)
+{
+    const struct config *c = b->configs[0];
+    return c->advertised_port == 0 ? b->port : c->advertised_port;
+}
+
+struct shard *broker_shard(struct broker *b, int index)
+{
+    return b->shards[index];
+}
+
+int broker_shard_count(const struct broker *b)
+{
+    return b->shard_count;
+}
+
+void broker_slot_set(struct broker *b, enum broker_slot slot, void *value)
+{
+    b->slots[slot] = value;
+}
+
+void *broker_slot(struct broker *b, enum broker_slot slot)
+{
+    return b->slots[slot];
+}
+
+struct meta *broker_meta(struct broker *b)
+{
+    return b->meta;
+}
+
+static enum outcome take_directory(struct broker *b)
+{
+    struct stat there;
+    if (mkdir(b->dir, 0755) != 0 && errno != EEXIST)
+        return fail(outcome_of_errno(errno), "make the data directory %s", b->dir);
+    errno = 0;
+    if (stat(b->dir, &there) != 0 || !S_ISDIR(there.st_mode))
+        return fail(OUT_IO, "the data directory %s is no directory", b->dir);
+    enum outcome o = logdir_lock(b->dir, &b->lock);
+    if (o == OUT_IN_USE) {
+        errno = 0;
+        return fail(o, "the data directory %s is in use by another process: stop that one or choose "
+                    "another --data-dir", b->dir);
+    }
+    return o;
+}
+
+static enum outcome open_meta(struct broker *b)
+{
+    const struct config *c = b->configs[0];
+    struct meta_options m = {
+        .dir = b->dir, .node_id = c->node_id, .cluster_id = c->cluster_id,
+        .host = c->advertised_host, .port = b->port, .flush = c->flush_mode == FLUSH_MODE_GROUP,
+        .clean = b->was == LOG_CLEAN, .now_ms = b->opened_ms,
+    };
+    return meta_open(&m, &b->meta);
+}
+
+static enum outcome open_logs(struct broker *b)
+{
+    struct view *v;
+    enum outcome o = logs_read_checkpoints(b);
+    if (o == OUT_OK)
+        o = view_make(b, NULL, &v);
+    if (o != OUT_OK)
+        return o;
+    view_publish(b, v);
+    logs_forget_checkpoints(b);
+    b->was = LOG_UNCLEAN; /* from here on only new logs are opened */
+    logs_stray(b);
+    return OUT_OK;
+}
+
+static void give_up(struct broker **broker)
+{
+    struct broker *b = *broker;
+    creations_free(b);
+    view_free(b->view);
+    if (b->meta != NULL) {
+        enum outcome o = meta_close(&b->meta);
+        (void)o; /* the caller tells the first failure */
+    }
+    if (b->lock >= 0)
+        logdir_unlock(b->dir, b->lock);
+    for (size_t i = 1; i < b->config_count; i++)
+        config_free((struct config *)(uintptr_t)b->configs[i]);
+    shard_close(&b->control);
+    free(b);
+    *broker = NULL;
+}
+
+enum outcome broker_open(struct config *config, int port, struct shard **shards, int count,
+                         struct broker **out)
+{
+    struct broker *b = calloc(1, sizeof *b);
+    int64_t epoch;
+    if (b == NULL)
+        return fail(OUT_NO_MEMORY, "start the broker");
+    atomic_init(&b->config, config);
+    b->configs[b->config_count++] = config;
+    b->dir = config->data_dir;
+    b->port = port;
+    b->shards = shards;
+    b->shard_count = count;
+    b->lock = -1;
+    b->opened_ms = os_wall_ms();
+    pthread_mutex_init(&b->ack_lock, NULL);
+    pthread_cond_init(&b->ack, NULL);
+    pthread_mutex_init(&b->ids_lock, NULL);
+    pthread_mutex_init(&b->creating_lock, NULL);
+    list_init(&b->creating);
+    for (int i = 0; i < count; i++)
+        shards[i]->broker = b;
+    enum outcome o = shard_open(&b->control, count);
+    b->control.broker = b;
+    if (o == OUT_OK)
+        o = take_directory(b);
+    if (o == OUT_OK)
+        o = logdir_clean_take(b->dir, &b->was, &epoch);
+    if (o == OUT_OK)
+        o = open_meta(b);
+    if (o == OUT_OK)
+        o = open_logs(b);
+    *out = b;
+    if (o != OUT_OK)
+        give_up(out);
+    return o;
+}
+
+enum outcome broker_start(struct broker *b)
+{
+    enum outcome o = flusher_start(b);
+    return o == OUT_OK ? control_start(b) : o;
+}
+
+enum outcome broker_stop(struct broker **broker)
+{
+    struct broker *b = *broker;
+    control_stop(b);
+    flusher_stop(b);
+    enum outcome o = logs_close(b);
+    view_free(b->view); /* closes every log clean */
+    b->view = NULL;
+    int64_t epoch = meta_newest(b->meta)->broker_epoch;
+    enum outcome closed = meta_close(&b->meta);
+    if (o == OUT_OK)
+        o = closed;
+    if (o == OUT_OK)
+        o = logdir_clean_write(b->dir, epoch);
+    give_up(broker);
+    return o;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The logs of the partitions: opened when a view first has them, configured, checkpointed, deleted,
+ * closed. All on the control thread (main before it runs), but for the last drop of a deleted one.
+ */
+#include "broker/private.h"
+
+#include "watch/watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void partition_path(const struct broker *b, const struct partition *p, char *path)
+{
+    snprintf(path, LOG_PATH_MAX, "%s/%.*s-%d", b->dir, (int)p->topic.size,
+             (const char *)p->topic.at, p->index);
+}
+
+enum outcome logs_read_checkpoints(struct broker *b)
+{
+    enum outcome o = logdir_offsets_read(b->dir, LOGDIR_RECOVERY_POINT, &b->recovery,
+                                         &b->recovery_count);
+    if (o == OUT_OK)
+        o = logdir_offsets_read(b->dir, LOGDIR_LOG_START, &b->starts, &b->start_count);
+    return o;
+}
+
+void logs_forget_checkpoints(struct broker *b)
+{
+    free(b->recovery);
+    free(b->starts);
+    b->recovery = b->starts = NULL;
+    b->recovery_count = b->start_count = 0;
+}
+
+static enum log_codec codec_of(const char *name)
+{
+    static const struct { const char *name; enum log_codec codec; } rows[] = {
+        {"uncompressed", LOG_NONE}, {"gzip", LOG_GZIP}, {"snappy", LOG_SNAPPY}, {"lz4", LOG_LZ4},
+        {"zstd", LOG_ZSTD},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].codec;
+    }
+    return LOG_CODEC_PRODUCER;
+}
+
+static void fill_options(const struct broker *b, const struct topic_config *c,
+                         struct log_options *o)
+{
+    const struct config *config = atomic_load(&((struct broker *)(uintptr_t)b)->config);
+    log_options_default(o);
+    o->segment_bytes = c->segment_bytes;
+    o->segment_ms = c->segment_ms;
+    o->segment_jitter_ms = c->segment_jitter_ms;
+    o->index_interval_bytes = (int32_t)c->index_interval_bytes;
+    o->segment_index_bytes = (int32_t)c->segment_index_bytes;
+    o->retention_ms = c->retention_ms;
+    o->retention_bytes = c->retention_bytes;
+    o->max_message_bytes = (int32_t)c->max_message_bytes;
+    o->timestamp_type = c->append_time ? LOG_APPEND_TIME : LOG_CREATE_TIME;
+    o->timestamp_before_max_ms = c->timestamp_before_max_ms;
+    o->timestamp_after_max_ms = c->timestamp_after_max_ms;
+    o->cleanup_delete = c->cleanup_delete;
+    o->cleanup_compact = c->cleanup_compact;
+    o->preallocate = c->preallocate;
+    o->compression = codec_of(c->compression_type);
+    o->validation = config->validation_full ? LOG_VALIDATE_FULL : LOG_VALIDATE_PLAIN;
+    o->producer_expiration_ms = config->producer_id_expiration_ms;
+    o->file_delete_delay_ms = c->file_delete_delay_ms;
+}
+
+enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config)
+{
+    char path[LOG_PATH_MAX], topic[256], stray[LOG_PATH_MAX + 8];
+    struct log_open what = {.path = path, .topic_id = p->topic_id, .was = b->was,
+                            .now_ms = os_wall_ms()};
+    partition_path(b, p, path);
+    snprintf(topic, sizeof topic, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
+    what.recovery_point = logdir_offset_of(b->recovery, b->recovery_count, topic, p->index, 0);
+    what.start_offset = logdir_offset_of(b->starts, b->start_count, topic, p->index, 0);
+    fill_options(b, config, &what.options);
+    enum outcome o = log_open(&what, &p->log);
+    if (o == OUT_EXISTS) { /* another topic's directory of this name: kept aside, as Kafka does */
+        snprintf(stray, sizeof stray, "%s-stray", path);
+        if (rename(path, stray) == 0) {
+            watch_log(WATCH_WARN, "broker", "%s belongs to another topic id, renamed to %s", path,
+                      stray);
+            what.recovery_point = what.start_offset = 0;
+            o = log_open(&what, &p->log);
+        }
+    }
+    if (o != OUT_OK)
+        return o;
+    p->store = log_store(p->log);
+    atomic_store(&p->leader_epoch, log_epoch_latest(p->log));
+    return OUT_OK;
+}
+
+void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config)
+{
+    struct log_options o;
+    fill_options(b, config, &o);
+    if (log_configure(p->log, &o) != OUT_OK)
+        watch_log(WATCH_ERROR, "broker", "configure a log: %s", outcome_trail());
+}
+
+/* The directory goes out of the way at once, so that a topic of the same name can be made; the files
+ * go when the last reader has let go. */
+void logs_delete(struct broker *b, struct partition *p)
+{
+    char path[LOG_PATH_MAX], unique[33];
+    struct uuid id = uuid_random();
+    for (size_t i = 0; i < 16; i++)
+        snprintf(unique + 2 * i, 3, "%02x", id.b[i]);
+    partition_path(b, p, path);
+    p->gone = malloc(LOG_PATH_MAX);
+    if (p->gone == NULL)
+        return;
+    snprintf(p->gone, LOG_PATH_MAX, "%s/%.*s-%d.%s-delete", b->dir,
+             (int)MIN(p->topic.size, 200), (const char *)p->topic.at, p->index, unique);
+    if (rename(path, p->gone) != 0)
+        watch_log(WATCH_ERROR, "broker", "rename %s for deletion: %s", path, strerror(errno));
+    errno = 0;
+}
+
+void broker_log_gone(struct partition *p)
+{
+    if (p->log == NULL)
+        return;
+    bool deleted = atomic_load(&p->deleted);
+    enum outcome o = log_close(&p->log, deleted ? LOG_UNCLEAN : LOG_CLEAN);
+    if (o != OUT_OK)
+        watch_log(WATCH_ERROR, "broker", "close a log: %s", outcome_trail());
+    if (p->gone != NULL && log_delete_finish(p->gone) != OUT_OK)
+        watch_log(WATCH_WARN, "broker", "delete %s: %s", p->gone, outcome_trail());
+    free(p->gone);
+    p->gone = NULL;
+}
+
+/* Directories of partitions that no topic has: their topic was deleted while we were away. */
+void logs_stray(struct broker *b)
+{
+    struct logdir_partition *list;
+    size_t count;
+    if (logdir_partitions(b->dir, &list, &count) != OUT_OK)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        struct topic *t = view_topic(b->view, bytes_of(list[i].topic));
+        char path[LOG_PATH_MAX], stray[LOG_PATH_MAX + 8];
+        if (strcmp(list[i].topic, "__cluster_metadata") == 0 ||
+            (t != NULL && list[i].partition < t->partition_count))
+            continue;
+        snprintf(path, sizeof path, "%s/%s-%d", b->dir, list[i].topic, list[i].partition);
+        snprintf(stray, sizeof stray, "%s-stray", path);
+        if (rename(path, stray) == 0)
+            watch_log(WATCH_WARN, "broker", "%s belongs to no topic, renamed to %s", path, stray);
+    }
+    free(list);
+    errno = 0;
+}
+
+/* One line of each checkpoint file for a partition. */
+static void note(const struct partition *p, struct logdir_offset *to, int64_t offset)
+{
+    snprintf(to->topic, sizeof to->topic, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
+    to->partition = p->index;
+    to->offset = offset;
+}
+
+enum outcome logs_checkpoint(struct broker *b)
+{
+    size_t room = 0, count = 0, starts = 0;
+    for (size_t i = 0; i < b->view->topic_count; i++)
+        room += (size_t)b->view->topics[i]->partition_count;
+    struct logdir_offset *lists = calloc(3 * room + 1, sizeof *lists);
+    if (lists == NULL)
+        return fail(OUT_NO_MEMORY, "write the checkpoints");
+    for (size_t i = 0; i < b->view->topic_count; i++) {
+        const struct topic *t = b->view->topics[i];
+        for (int32_t k = 0; k < t->partition_count; k++) {
+            const struct partition *p = t->partitions[k];
+            struct store_stat stat;
+            if (p == NULL)
+                continue;
+            store_stat(p->store, &stat);
+            note(p, &lists[count], stat.flushed_offset);
+            note(p, &lists[room + count], stat.high_watermark);
+            count++;
+            if (stat.start_offset > 0)
+                note(p, &lists[2 * room + starts++], stat.start_offset);
+        }
+    }
+    enum outcome o = logdir_offsets_write(b->dir, LOGDIR_RECOVERY_POINT, lists, count);
+    if (o == OUT_OK)
+        o = logdir_offsets_write(b->dir, LOGDIR_HIGH_WATERMARK, lists + room, count);
+    if (o == OUT_OK)
+        o = logdir_offsets_write(b->dir, LOGDIR_LOG_START, lists + 2 * room, starts);
+    free(lists);
+    return o;
+}
+
+void broker_checkpoint_starts(struct broker *b)
+{
+    if (logs_checkpoint(b) != OUT_OK)
+        watch_log(WATCH_ERROR, "broker", "write the checkpoints: %s", outcome_trail());
+}
+
+/* At the end: everything flushed and closed clean, then what says so. */
+enum outcome logs_close(struct broker *b)
+{
+    enum outcome o = OUT_OK;
+    for (size_t i = 0; i < b->view->topic_count; i++) {
+        const struct topic *t = b->view->topics[i];
+        for (int32_t k = 0; k < t->partition_count; k++) {
+            int64_t flushed;
+            if (t->partitions[k] != NULL && store_flush(t->partitions[k]->store, &flushed) != OUT_OK)
+                o = OUT_OFFLINE;
+        }
+    }
+    enum outcome written = logs_checkpoint(b);
+    return o == OUT_OK ? written : o;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker itself (private to broker/). */
+#ifndef BROKER_PRIVATE_H
+#define BROKER_PRIVATE_H
+
+#include "broker/broker.h"
+
+#define CONFIGS_KEPT 256 /* old configs stay until the end: readers hold no reference */
+
+struct flusher;
+
+struct broker {
+    _Atomic(const struct config *) config;
+    const struct config *configs[CONFIGS_KEPT];
+    size_t config_count;
+    const char *dir;
+    int lock;                 /* of the data directory */
+    int port;
+    struct meta *meta;
+    struct view *view;        /* the newest: control thread */
+    struct shard **shards;
+    int shard_count;
+    struct shard control;
+    pthread_t control_thread;
+    bool started;
+    _Atomic bool stopping;
+    struct flusher *flusher;
+    struct shard_timer retention, checkpoint, report;
+    void *slots[BROKER_SLOT_COUNT];
+    enum log_shutdown was;    /* how the last run ended */
+    struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
+    size_t recovery_count, start_count;
+    int64_t opened_ms;
+
+    pthread_mutex_t ack_lock; /* reactors taking over a view */
+    pthread_cond_t ack;
+    int ack_pending;
+
+    pthread_mutex_t ids_lock; /* the granted block of producer ids */
+    int64_t next_id, end_id;
+
+    pthread_mutex_t creating_lock;
+    struct list creating;     /* struct creation.node: topics on their way */
+};
+
+/* partition.c */
+struct partition *partition_new(struct broker *b, struct bytes topic, const struct uuid *id,
+                                int32_t index);
+
+/* view.c: control thread (or main before it runs) */
+MUST enum outcome view_make(struct broker *b, const struct view *from, struct view **view);
+void view_free(struct view *v);
+void view_publish(struct broker *b, struct view *v);
+
+/* logs.c */
+void broker_log_gone(struct partition *p);
+MUST enum outcome logs_read_checkpoints(struct broker *b);
+void logs_forget_checkpoints(struct broker *b);
+MUST enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config);
+void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
+void logs_delete(struct broker *b, struct partition *p);
+void logs_stray(struct broker *b);
+MUST enum outcome logs_checkpoint(struct broker *b);
+MUST enum outcome logs_close(struct broker *b);
+
+/* control.c */
+MUST enum outcome control_start(struct broker *b);
+void control_stop(struct broker *b);
+
+/* flush.c */
+MUST enum outcome flusher_start(struct broker *b);
+void flusher_stop(struct broker *b);
+struct flusher *broker_flusher(struct broker *b);
+
+/* create.c */
+void creations_free(struct broker *b);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/* Changing settings: which resource may have which key with which value, and the records of it. */
+#include "kafka/alter.h"
+
+#include <stdio.h>
+
+#define KEYS_MAX 1000 /* more than there are settings */
+
+static int16_t refuse(struct call *c, struct bytes *why, int16_t error, const char *text)
+{
+    *why = arena_print(c->arena, "%s", text);
+    return error;
+}
+
+static int16_t check_resource(struct call *c, int8_t type, struct bytes name, struct bytes *why)
+{
+    char id[16];
+    switch (type) {
+    case CONFIG_TOPIC:
+        if (view_topic(broker_newest(c->broker), name) == NULL)
+            return refuse(c, why, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "The topic does not exist.");
+        return KAFKA_NONE;
+    case CONFIG_BROKER:
+        snprintf(id, sizeof id, "%d", broker_node_id(c->broker));
+        if (name.size > 0 && !bytes_is(name, id))
+            return refuse(c, why, KAFKA_INVALID_REQUEST, "Unexpected broker id: this broker's or "
+                                                         "none (the cluster default) is expected.");
+        return KAFKA_NONE;
+    case CONFIG_GROUP:
+    case CONFIG_CLIENT_METRICS:
+        if (name.size == 0)
+            return refuse(c, why, KAFKA_INVALID_REQUEST, "The resource name must not be empty.");
+        return KAFKA_NONE;
+    case CONFIG_BROKER_LOGGER:
+        return refuse(c, why, KAFKA_INVALID_CONFIG, "There is one logger, root; its level is set "
+                                                    "with --log-level.");
+    default: return refuse(c, why, KAFKA_INVALID_REQUEST, "Unsupported resource type.");
+    }
+}
+
+/* A broker setting nobody knows is stored: it may be a plugin's (Kafka does the same). */
+static int16_t check_key(struct call *c, int8_t type, struct bytes resource,
+                         const struct alteration *w, const struct config_row *row, struct bytes *why)
+{
+    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_READ_ONLY)
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs dynamically: the "
+                                                     "setting is read-only.");
+    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_PER_BROKER && resource.size == 0)
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs at default cluster "
+                                                     "level: the setting is per broker.");
+    if (type != CONFIG_BROKER && row == NULL)
+        return refuse(c, why, KAFKA_INVALID_CONFIG, "Unknown config name.");
+    bool list = row != NULL && row->type == CONFIG_LIST;
+    if (w->operation < ALTER_SET || w->operation > ALTER_SUBTRACT)
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    if (w->operation >= ALTER_APPEND && !list)
+        return refuse(c, why, KAFKA_INVALID_CONFIG, "Can't append to or subtract from a key that is "
+                                                    "not a list.");
+    if (w->operation != ALTER_DELETE && w->value.at == NULL)
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Null value not supported for this operation.");
+    return KAFKA_NONE;
+}
+
+static bool word_in(struct bytes list, struct bytes word)
+{
+    while (list.size > 0) {
+        const uint8_t *comma = memchr(list.at, ',', list.size);
+        size_t size = comma == NULL ? list.size : (size_t)(comma - list.at);
+        if (bytes_equal(bytes_view(list.at, size), word))
+            return true;
+        size_t step = MIN(size + 1, list.size);
+        list.at += step;
+        list.size -= step;
+    }
+    return false;
+}
+
+/* `base` with the words of `other` added, or (subtract) without them. */
+static struct bytes combine(struct call *c, struct bytes base, struct bytes other, bool subtract)
+{
+    uint8_t *out = arena_take(c->arena, base.size + other.size + 2);
+    size_t used = 0;
+    if (out == NULL)
+        return bytes_of("");
+    for (int pass = 0; pass < 2; pass++) {
+        struct bytes rest = pass == 0 ? base : other;
+        while (rest.size > 0 && !(pass == 1 && subtract)) {
+            const uint8_t *comma = memchr(rest.at, ',', rest.size);
+            size_t size = comma == NULL ? rest.size : (size_t)(comma - rest.at);
+            struct bytes word = bytes_view(rest.at, size);
+            bool skip = pass == 0 ? subtract && word_in(other, word) : word_in(base, word);
+            if (size > 0 && !skip) {
+                if (used > 0)
+                    out[used++] = ',';
+                memcpy(out + used, word.at, size);
+                used += size;
+            }
+            size_t step = MIN(size + 1, rest.size);
+            rest.at += step;
+            rest.size -= step;
+        }
+    }
+    return bytes_view(out, used);
+}
+
+/* The value a list has now: set, or the default. */
+static struct bytes list_now(struct call *c, int8_t type, struct bytes resource,
+                             const struct config_row *row)
+{
+    const struct meta_image *image = broker_newest(c->broker)->image;
+    const struct meta_configs *own = meta_configs(image, type, resource);
+    for (size_t i = 0; own != NULL && i < own->count; i++) {
+        if (bytes_is(own->pairs[i].name, row->name))
+            return own->pairs[i].value;
+    }
+    char buffer[CONFIG_TEXT];
+    const char *synonym;
+    enum config_source source;
+    const char *text = type == CONFIG_TOPIC
+                           ? config_topic_default(c->config, row, buffer, &synonym, &source)
+                           : row->standard;
+    return arena_print(c->arena, "%s", text == NULL ? "" : text);
+}
+
+static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
+                        const struct alteration *w, struct meta_change *change, struct bytes *why)
+{
+    const struct config_row *row = config_row((enum config_resource)type, w->name);
+    char message[CONFIG_MESSAGE];
+    int16_t error = check_key(c, type, resource, w, row, why);
+    if (error != KAFKA_NONE)
+        return error;
+    struct bytes value = w->value;
+    if (w->operation == ALTER_DELETE)
+        value = bytes_of(NULL);
+    else if (w->operation != ALTER_SET)
+        value = combine(c, list_now(c, type, resource, row), w->value,
+                        w->operation == ALTER_SUBTRACT);
+    if (value.at != NULL && row != NULL && !config_valid(row, value, message))
+        return refuse(c, why, KAFKA_INVALID_CONFIG, message);
+    return error_of(meta_plan_config(type, resource, w->name, value, change));
+}
+
+int16_t alter_plan(struct call *c, int8_t type, struct bytes resource,
+                   const struct alteration *wishes, size_t count, struct meta_change *change,
+                   struct bytes *why)
+{
+    struct meta_record **before = change->end;
+    size_t count_before = change->count;
+    int16_t error = check_resource(c, type, resource, why);
+    if (count > KEYS_MAX)
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Too many keys in one request.");
+    for (size_t i = 0; i < count && error == KAFKA_NONE; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (bytes_equal(wishes[k].name, wishes[i].name))
+                return refuse(c, why, KAFKA_INVALID_REQUEST, "Duplicate config key.");
+        }
+    }
+    for (size_t i = 0; i < count && error == KAFKA_NONE; i++)
+        error = plan_one(c, type, resource, &wishes[i], change, why);
+    if (error != KAFKA_NONE) {
+        *before = NULL;
+        change->end = before;
+        change->count = count_before;
+    }
+    return error;
+}

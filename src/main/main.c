@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program: settings, reactors, broker, doors; then it waits for SIGTERM or SIGINT and takes
+ * everything down again in reverse order. `fluxmq VERB` is a tool and not the server.
+ */
+#include "broker/broker.h"
+#include "config/config.h"
+#include "kafka/kafka.h"
+#include "net/net.h"
+#include "watch/watch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STOP_GRACE_MS 1000
+#define EXIT_USAGE 2
+#define DESCRIPTORS_LEAST 256
+
+extern char **environ;
+
+struct server {
+    struct config *config;
+    struct net *net;
+    struct broker *broker;
+};
+
+static int complain(const char *what)
+{
+    const char *why = outcome_trail();
+    fprintf(stderr, "fluxmq: %s%s%s\n", what, what[0] == '\0' ? "" : ": ", why);
+    return EXIT_FAILURE;
+}
+
+static int check_config(const char *path)
+{
+    struct config *c;
+    if (path == NULL) {
+        fprintf(stderr, "Usage: fluxmq check-config FILE\n");
+        return EXIT_USAGE;
+    }
+    if (config_read_file(path, &c) != OUT_OK)
+        return complain("");
+    printf("%s: good\n", path);
+    config_free(c);
+    return EXIT_SUCCESS;
+}
+
+static enum outcome open_net(struct server *s)
+{
+    const struct config *c = s->config;
+    struct net_options o = {
+        .listeners = {{.name = c->listener_name, .host = c->host, .port = c->port,
+                       .door = &kafka_door}},
+        .listener_count = 1,
+        .reactor_count = c->reactors > 0 ? c->reactors : os_cores(),
+        .connections_max = c->max_connections,
+        .connections_per_ip_max = c->max_connections_per_ip,
+        .request_bytes_max = c->socket_request_max_bytes,
+        .receive_bytes_max = c->receive_memory_max_bytes,
+        .idle_ms_max = c->connections_max_idle_ms,
+    };
+    return net_open(&o, &s->net);
+}
+
+static enum outcome start(struct server *s)
+{
+    int count;
+    enum outcome o = open_net(s);
+    if (o != OUT_OK)
+        return o;
+    struct shard **shards = net_shards(s->net, &count);
+    o = broker_open(s->config, net_port(s->net, 0), shards, count, &s->broker);
+    if (o == OUT_OK)
+        o = kafka_open(s->broker);
+    if (o == OUT_OK)
+        o = broker_start(s->broker);
+    if (o == OUT_OK)
+        o = net_start(s->net);
+    return o;
+}
+
+static void greet(const struct server *s)
+{
+    const struct config *c = s->config;
+    printf("FluxMQ " FLUXMQ_VERSION " is ready on %s:%d; a first message: "
+           "echo hello | kcat -b %s:%d -P -t demo\n",
+           c->advertised_host, broker_port(s->broker), c->advertised_host, broker_port(s->broker));
+    fflush(stdout);
+}
+
+static int stop(struct server *s)
+{
+    int code = EXIT_SUCCESS;
+    if (s->net != NULL)
+        net_stop(s->net, STOP_GRACE_MS);
+    if (s->broker != NULL) {
+        kafka_close(s->broker);
+        if (broker_stop(&s->broker) != OUT_OK)
+            code = complain("stopped, but not cleanly");
+    }
+    if (s->net != NULL)
+        net_close(s->net);
+    config_free(s->config);
+    return code;
+}
+
+static int serve(struct server *s)
+{
+    sigset_t ends;
+    int which;
+    size_t files = os_files_limit();
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    watch_level_set((enum watch_level)s->config->log_level);
+    if (files < DESCRIPTORS_LEAST) {
+        fprintf(stderr, "fluxmq: only %zu open files are allowed, at least %d are needed: raise the "
+                "limit (ulimit -n)\n", files, DESCRIPTORS_LEAST);
+        return EXIT_FAILURE;
+    }
+    enum outcome o = start(s);
+    if (o != OUT_OK) {
+        int code = complain("can't start");
+        if (s->broker != NULL && broker_stop(&s->broker) != OUT_OK)
+            code = EXIT_FAILURE;
+        if (s->net != NULL)
+            net_close(s->net);
+        config_free(s->config);
+        return code;
+    }
+    greet(s);
+    sigwait(&ends, &which);
+    watch_log(WATCH_INFO, "main", "stopping on signal %d", which);
+    return stop(s);
+}
+
+int main(int argc, char **argv)
+{
+    struct server s = {0};
+    enum config_action action;
+    if (argc > 1 && strcmp(argv[1], "check-config") == 0)
+        return check_config(argv[2]);
+    if (config_load(argc, argv, environ, &s.config, &action) != OUT_OK) {
+        complain("");
+        return EXIT_USAGE;
+    }
+    if (action == CONFIG_EXIT) {
+        config_free(s.config);
+        return EXIT_SUCCESS;
+    }
+    return serve(&s);
+}
