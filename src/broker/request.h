@@ -2,12 +2,13 @@
 /*
  * A request: one frame of a connection on its way through a door, and its reply.
  *
- * It lives on the thread of its connection (`home`). A parked request may be handed to other threads
- * as mail; whoever has it may use its arena; request_return brings it home. It lives until it is
- * completed, even when its connection has died meanwhile (an orphan): the reply is then thrown away.
+ * It lives on the thread of its connection (`home`). A parked request may be handed to other
+ * threads as mail; whoever has it may use its arena; request_return brings it home. It lives until
+ * it is completed, even when its connection has died meanwhile (an orphan): the reply is then
+ * thrown away.
  *
- * `cancel` asks a parked or pipelined request to complete as soon as it can (now, or later when another
- * thread has it): its connection died, its peer will send no more, or the server stops.
+ * `cancel` asks a parked or pipelined request to complete as soon as it can (now, or later when
+ * another thread has it): its connection died, its peer will send no more, or the server stops.
  */
 #ifndef BROKER_REQUEST_H
 #define BROKER_REQUEST_H
@@ -66,7 +67,7 @@ struct request {
 struct door {
     const char *name;
     enum verdict (*serve)(struct request *r);
-    void (*closed)(void *session); /* reactor: a connection whose session is set is over; may be NULL */
+    void (*closed)(void *session); /* reactor: a connection with a session is over; may be NULL */
 };
 
 /* Adds to the reply; false when out of memory (`release` does not run then). */

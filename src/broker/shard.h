@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shard: what one thread (a reactor, or the control thread) has for itself: the time of its turn, a
- * mailbox, timers, and the view of all topics it currently uses. Only shard_post may be called by
- * other threads.
+ * A shard: what one thread (a reactor, or the control thread) has for itself: the time of its
+ * turn, a mailbox, timers, and the view of all topics it currently uses. Only shard_post may be
+ * called by other threads.
  */
 #ifndef BROKER_SHARD_H
 #define BROKER_SHARD_H
@@ -55,7 +55,8 @@ void shard_at_end(struct shard *s, struct shard_hook *h);
 
 /* ---- the turn: net's reactors do these themselves; others call shard_turn in a loop ---- */
 
-/* Owner: sleeps until there is mail or a timer is due, then does both and what is to do at the end. */
+/* Owner: sleeps until there is mail or a timer is due, then does both and what is to do at the
+ * end. */
 void shard_turn(struct shard *s);
 
 /* Owner: reads the clocks, once in a turn. */

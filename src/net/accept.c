@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accepting, on the first reactor: connections go round robin to all of them. One too many is closed
- * at once; when descriptors run out a reserved one is given up to turn the caller away, so that the
- * listener does not stay readable for ever. When even that fails nobody is accepted for a moment.
+ * Accepting, on the first reactor: connections go round robin to all of them. One too many is
+ * closed at once; when descriptors run out a reserved one is given up to turn the caller away, so
+ * that the listener does not stay readable for ever. When even that fails nobody is accepted for a
+ * moment.
  */
 #include "net/private.h"
 
@@ -42,7 +43,8 @@ static void welcome(struct net *net, int fd, const struct net_listener *listener
         return;
     }
     struct conn *c = calloc(1, sizeof *c);
-    if (c == NULL || !addresses_enter(net->addresses, address, net->options.connections_per_ip_max)) {
+    int most = net->options.connections_per_ip_max;
+    if (c == NULL || !addresses_enter(net->addresses, address, most)) {
         refuse(fd, address, c == NULL ? "out of memory" : "max.connections.per.ip is reached");
         free(c);
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many connections each client address has: for max.connections.per.ip. One lock, taken twice in
- * a connection's life. */
+/* How many connections each client address has: for max.connections.per.ip. One lock, taken twice
+ * in a connection's life. */
 #include "net/private.h"
 
 #include "base/check.h"

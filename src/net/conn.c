@@ -2,10 +2,11 @@
 /*
  * A connection: reads, cuts frames, serves them in order, closes.
  *
- * While it is blocked (a parked request, output that the peer does not take, too much under way) its
- * bytes stay in the kernel; the poller is told so only when bytes really come in meanwhile. A peer
- * that has shut down its side still gets the replies to what it sent, soon: what is parked is asked
- * to complete. A dead connection leaves its open requests as orphans; its memory stays for them.
+ * While it is blocked (a parked request, output that the peer does not take, too much under way)
+ * its bytes stay in the kernel; the poller is told so only when bytes really come in meanwhile. A
+ * peer that has shut down its side still gets the replies to what it sent, soon: what is parked is
+ * asked to complete. A dead connection leaves its open requests as orphans; its memory stays for
+ * them.
  */
 #include "net/private.h"
 

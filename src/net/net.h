@@ -5,9 +5,9 @@
  * door; replies go out in the order of the requests, gathered, once in a turn.
  *
  * Bounds. Too many connections (in total, for one address) and frames of impossible size: closed,
- * counted, logged once. Too many requests or bytes under way on one connection, replies that its peer
- * does not take: it is not read until there are fewer. Receive memory used up in total: connections
- * wait for some; one that could make no progress for ten seconds is closed.
+ * counted, logged once. Too many requests or bytes under way on one connection, replies that its
+ * peer does not take: it is not read until there are fewer. Receive memory used up in total:
+ * connections wait for some; one that could make no progress for ten seconds is closed.
  */
 #ifndef NET_NET_H
 #define NET_NET_H
@@ -36,15 +36,16 @@ struct net_options {
 
 struct net;
 
-/* Opens the listeners and the reactors' shards; nothing runs yet. A port in use is a clear trail. */
+/* Opens the listeners and the reactors' shards; nothing runs yet. A port in use is a clear
+ * trail. */
 MUST enum outcome net_open(const struct net_options *o, struct net **net);
 struct shard **net_shards(struct net *net, int *count);
 int net_port(const struct net *net, int listener);
 
 MUST enum outcome net_start(struct net *net);
-/* Stops accepting and reading, cancels what is parked, lets replies out for at most `grace_ms`, then
- * waits at most as long again for requests that others have. What is still out then stays behind for
- * good: memory that net_close leaves alone. */
+/* Stops accepting and reading, cancels what is parked, lets replies out for at most `grace_ms`,
+ * then waits at most half as long again for requests that others have. What is still out then
+ * stays behind for good: memory that net_close leaves alone. */
 void net_stop(struct net *net, int64_t grace_ms);
 /* When no thread is left that may post to the shards. */
 void net_close(struct net *net);

@@ -48,7 +48,7 @@ struct conn {
     void *session;             /* the door's */
     unsigned polled;           /* OS_ bits registered */
     bool unsent;               /* replies wait for the socket to take more */
-    bool blocked;              /* a parked request, unsent output, too much under way: serve nothing */
+    bool blocked;              /* parked request, unsent output, too much under way: wait */
     bool half_closed;          /* the peer said that it sends no more; bytes may be left */
     bool ended;                /* nothing more is read */
     bool closing;              /* close now, the rest of the replies is void */

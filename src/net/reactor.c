@@ -237,8 +237,8 @@ static void begin_stop(struct reactor *r)
     end_turn(r);
 }
 
-/* Whether a stopping reactor is through. Past the grace time unsent replies are given up; past twice
- * that time requests that others still have are left behind. */
+/* Whether a stopping reactor is through. Past the grace time unsent replies are given up; past half
+ * as much again requests that others still have are left behind. */
 static bool stopped(struct reactor *r)
 {
     if (!r->stopping)
@@ -248,7 +248,7 @@ static bool stopped(struct reactor *r)
         conn_close(container_of(r->conns.next, struct conn, node));
     if (list_empty(&r->conns) && r->outstanding == 0)
         return true;
-    return r->shard.now_ns >= r->stop_ns + r->net->grace_ns;
+    return r->shard.now_ns >= r->stop_ns + r->net->grace_ns / 2;
 }
 
 void reactor_main(void *context)

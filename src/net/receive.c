@@ -3,8 +3,8 @@
  * Receiving: bytes go straight into the buffer that the requests will point into.
  *
  * A buffer begins at 64 KiB and doubles as bytes arrive: a size that a peer only announces never
- * allocates, unless this connection has just sent frames of that size. Of a large frame just the rest
- * is asked for, so that the next frame starts a buffer of its own and nothing is moved.
+ * allocates, unless this connection has just sent frames of that size. Of a large frame just the
+ * rest is asked for, so that the next frame starts a buffer of its own and nothing is moved.
  *
  * A reactor keeps some buffers for reuse. Memory is counted where it is taken from malloc and given
  * back; past the limit conn_receive says OUT_NO_MEMORY and the connection waits.
@@ -177,7 +177,8 @@ static bool make_room(struct conn *c)
     size_t lacks = lacking(c), left = b->room - b->used;
     if (left >= (lacks > 0 ? MIN(lacks, EXACT_MIN) : WORTH_A_CALL))
         return true;
-    struct buffer *next = buffer_take(c->reactor, room_for(c, have, lacks > 0 ? have + lacks : 0), 0);
+    size_t whole = lacks > 0 ? have + lacks : 0;
+    struct buffer *next = buffer_take(c->reactor, room_for(c, have, whole), 0);
     if (next == NULL)
         return false;
     move_rest(c, next);

@@ -2,8 +2,8 @@
 /*
  * Mailboxes: a lock-free stack that the owner empties at once and turns around.
  *
- * A poster wakes the owner only if it may sleep: the owner sets `asleep` before it looks a last time,
- * the poster pushes before it looks at `asleep`, so one of them sees the other.
+ * A poster wakes the owner only if it may sleep: the owner sets `asleep` before it looks a last
+ * time, the poster pushes before it looks at `asleep`, so one of them sees the other.
  */
 #include "os/os.h"
 

@@ -20,7 +20,8 @@ static enum outcome listen_on(const struct addrinfo *a, const char *host, int po
     *fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (*fd < 0)
         return fail(outcome_of_errno(errno), "make a socket");
-    if (a->ai_family == AF_INET6 && setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
+    if (a->ai_family == AF_INET6 &&
+        setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
         errno = 0; /* then IPv6 alone */
     if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(*fd, a->ai_addr, a->ai_addrlen) == 0 && listen(*fd, BACKLOG) == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames in, replies out: every split, every order, files, sessions; with one reactor and several. */
+/* Frames in, replies out: every split, every order, files, sessions; with one reactor and several.
+ * */
 #include "toy.h"
 
 #include "watch/watch.h"
@@ -37,7 +38,8 @@ static void split_everywhere(struct toy *t)
         int fd = client_open(t);
         uint64_t before = watch_value(WATCH_bytes_received);
         client_write(fd, bytes, cut);
-        /* The server must have seen the first part alone. Behind the parked one it does not read. */
+        /* The server must have seen the first part alone. Behind the parked one it does not read.
+         * */
         await(watch_value(WATCH_bytes_received) >= before + cut);
         client_write(fd, bytes + cut, size - cut);
         client_expect(fd, 'E', 1, 20);
@@ -107,7 +109,8 @@ static void random_mix(struct toy *t)
     for (uint32_t i = 0; i < COUNT; i++) {
         char command = "EEEPLLLINFB"[next_random(11)];
         uint32_t scale = next_random(20);
-        size_t payload = next_random(scale == 0 ? 2000000 : scale < 4 ? 100000 : scale < 8 ? 5000 : 100);
+        uint32_t most = scale == 0 ? 2000000 : scale < 4 ? 100000 : scale < 8 ? 5000 : 100;
+        size_t payload = next_random(most);
         uint32_t number = command == 'F' || command == 'B' ? next_random(TOY_FILE_BYTES) : i;
         sent[i] = (struct sent){command, number, payload};
         expect(w.size + payload + 9 <= 64000000);

@@ -48,7 +48,8 @@ void test_nothing_is_lost_between_posters_and_a_sleeper(void)
     struct poster posters[POSTERS];
     expect(mailbox_open(&m) == OUT_OK);
     for (int i = 0; i < POSTERS; i++) {
-        posters[i] = (struct poster){.to = &m, .index = i, .letters = calloc(MAILS, sizeof(struct letter))};
+        struct letter *letters = calloc(MAILS, sizeof *letters);
+        posters[i] = (struct poster){.to = &m, .index = i, .letters = letters};
         expect(posters[i].letters != NULL);
         expect(os_thread_start("poster", post_all, &posters[i], &posters[i].thread) == OUT_OK);
     }
