@@ -106,7 +106,8 @@ class FluxMQ(Broker):
         environment = dict(os.environ, FLUXMQ_GROUP_INITIAL_REBALANCE_DELAY_MS="0")
         with open(os.path.join(self.folder, "server.out"), "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "--port", str(self.port), "--data-dir", self.data, "--metrics-port", "0"],
+                [self.binary, "--port", str(self.port), "--data-dir", self.data, "--metrics-port", "0",
+                 "--advertised-listener", self.address],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         self.wait_for_port()
 
@@ -207,10 +208,10 @@ def kafka_tools(main):
     return command
 
 
-def python_client(script, *more):
+def python_client(script):
     def command(address, prefix):
         python = need(os.path.join(CACHE, "python/bin/python"), "the Python clients")
-        return [python, os.path.join(HERE, "python", script), address, prefix, *more]
+        return [python, os.path.join(HERE, "python", script), address, prefix]
     return command
 
 
@@ -271,7 +272,7 @@ class Run:
         else:
             self.broker = FluxMQ(place, options.port, options.bin)
 
-    def program(self, suite, make, seconds, *args):
+    def program(self, suite, make, seconds, *args, only=""):
         """Runs one TAP program to its end and takes its results."""
         state = {"count": 0, "plan": None}
         try:
@@ -283,7 +284,7 @@ class Run:
             self.report.result("failed", suite, f"not ok 1 - suite cannot be built: {why}")
             return
         start = time.monotonic()
-        environment = dict(os.environ, FLUXMQ_CACHE=CACHE, NODE_PATH=os.path.join(CACHE, "node/node_modules"))
+        environment = dict(os.environ, ONLY=only, FLUXMQ_CACHE=CACHE, NODE_PATH=os.path.join(CACHE, "node/node_modules"))
         with open(os.path.join(self.folder, suite + ".err"), "ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                        env=environment, start_new_session=True)
@@ -313,7 +314,8 @@ class Run:
     def clients(self, names):
         chosen = [suite for suite in SUITES if suite[0] in names]
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
-            futures = [pool.submit(self.program, name, make, seconds, self.broker.address, name)
+            futures = [pool.submit(self.program, name, make, seconds, self.broker.address, name,
+                                   only=self.options.only)
                        for name, make, seconds in chosen]
             for future in futures:
                 future.result()
@@ -367,7 +369,7 @@ class Run:
         ours.data = kafka.data
         self.broker = kafka
         kafka.start()
-        self.program("adopt", python_client("kafka_python_suite.py", "read back"), 60, kafka.address, "adopt")
+        self.program("adopt", python_client("kafka_python_suite.py"), 60, kafka.address, "adopt", only="read back")
         self.crash("adopt", kafka, "write", str(self.pid(kafka)))
         for suite, broker in [("adopt", ours), ("adopt-return", kafka)]:
             kafka.stop(signal.SIGKILL)
@@ -393,6 +395,7 @@ def main():
     parser.add_argument("--bin", default=os.path.join(REPO, "build/fluxmq"))
     parser.add_argument("--port", type=int, default=20100)
     parser.add_argument("--jobs", type=int, default=2, help="suites that run at the same time")
+    parser.add_argument("--only", default="", help="of the clients' cases, those whose name contains this")
     parser.add_argument("--keep", action="store_true", help="keep the data directory and the logs")
     parser.add_argument("suite", nargs="*", help="of: " + " ".join(known))
     options = parser.parse_args()

@@ -20,7 +20,7 @@ final class Tap {
 
     private static int count;
     private static int failed;
-    private static String only = System.getProperty("only", "");
+    private static String only = System.getenv().getOrDefault("ONLY", "");
 
     private Tap() {
     }

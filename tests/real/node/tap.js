@@ -9,7 +9,7 @@ let count = 0;
 let failed = 0;
 
 async function test(name, body) {
-  if (process.argv[4] && !name.includes(process.argv[4])) return;
+  if (!name.includes(process.env.ONLY || '')) return;
   count++;
   const start = Date.now();
   try {

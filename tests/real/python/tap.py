@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """TAP output, and the sample records that every client program of tests/real writes (java/Sample.java)."""
 
+import os
 import sys
 import time
 import traceback
@@ -8,7 +9,7 @@ import traceback
 COUNT = 300
 TIME = 1_600_000_000_000
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-ONLY = sys.argv[3] if len(sys.argv) > 3 else ""
+ONLY = os.environ.get("ONLY", "")
 
 _state = {"count": 0, "failed": 0}
 
