@@ -206,9 +206,11 @@ struct group_todo {
     struct group_record *records, **records_end; /* to append as one batch, in this order */
     size_t record_count;
     struct group_reply *replies, **replies_end;
+    struct group_reply own; /* the event's own reply, so that it never fails; in the list if given */
     int64_t deadline_ms; /* when a TIMER event is due (now_ms), INT64_MAX: never */
-    /* OUT_NO_MEMORY: the shard broke off in the middle of a step. What is in the todo is void, but
-     * for the waiting tokens nothing may be lost: send STOP, free it, load a new one. */
+    /* OUT_NO_MEMORY: the shard broke off in the middle of a step. Its records are void, its replies
+     * are not (but those marked after_records are to be failures): send STOP with an arena that has
+     * room, deliver that, free the shard and load a new one. */
     enum outcome outcome;
 };
 

@@ -94,7 +94,7 @@ struct group_shard {
     const struct group_event *event;
     struct group_todo *todo;
     struct arena *arena;
-    struct group_reply *own; /* the event's reply, taken beforehand */
+    struct group_reply *own; /* the todo's, NULL: the event has no reply */
     bool own_used, own_waits, failed;
 };
 

@@ -181,8 +181,7 @@ static void answer_own(struct group_shard *s)
     if (s->own == NULL || s->own_used || s->own_waits)
         return;
     check(s->failed);
-    struct group_reply *r = reply(s, s->event->token, s->event->kind, OUT_NO_MEMORY);
-    check(r == s->own);
+    (void)reply(s, s->event->token, s->event->kind, OUT_NO_MEMORY);
 }
 
 void group_step(struct group_shard *s, const struct group_event *e, struct group_todo *todo)
@@ -200,10 +199,9 @@ void group_step(struct group_shard *s, const struct group_event *e, struct group
     s->own_used = s->own_waits = s->failed = false;
     if (e->kind <= GROUP_DELETE) {
         check(e->token != NULL);
-        s->own = take_array(s, struct group_reply, 1);
+        s->own = &todo->own;
     }
-    if (!s->failed)
-        steps[e->kind](s);
+    steps[e->kind](s);
     answer_own(s);
     const struct heap_node *first = heap_first(&s->timers);
     todo->deadline_ms = first == NULL ? INT64_MAX : first->key;
