@@ -48,6 +48,7 @@ final class DataCases {
         Tap.test("auto.offset.reset latest, earliest, none", DataCases::reset);
         Tap.test("small fetches make progress", DataCases::smallFetches);
         Tap.test("fetch.min.bytes waits and is woken", DataCases::longPoll);
+        Tap.test("fetch.min.bytes does not wait at the end of an older segment", DataCases::olderSegment);
         Tap.test("pause, resume, seek back", DataCases::pauseResume);
         Tap.test("many partitions in one fetch", DataCases::manyPartitions);
         Tap.test("automatic topic creation by a producer", DataCases::autoCreate);
@@ -336,22 +337,42 @@ final class DataCases {
         }
     }
 
+    private static KafkaConsumer<byte[], byte[]> patient(TopicPartition tp) {
+        KafkaConsumer<byte[], byte[]> consumer = Client.consumer("fetch.min.bytes", 2000, "fetch.max.wait.ms", 6000);
+        consumer.assign(Collections.singleton(tp));
+        consumer.seek(tp, 0);
+        return consumer;
+    }
+
     private static void longPoll() throws Exception {
-        String topic = Client.filled("long-poll", 1, 1);
-        TopicPartition tp = Client.at(topic, 0);
-        try (KafkaConsumer<byte[], byte[]> consumer = Client.consumer("fetch.min.bytes", 2000,
-                "fetch.max.wait.ms", 6000);
+        String topic = Client.topic("long-poll", 1);
+        try (KafkaConsumer<byte[], byte[]> consumer = patient(Client.at(topic, 0));
              KafkaProducer<byte[], byte[]> producer = Client.producer("linger.ms", 0)) {
-            consumer.assign(Collections.singleton(tp));
-            consumer.seek(tp, 0);
+            Tap.equal(0, consumer.poll(Duration.ofMillis(300)).count(), "nothing there");
+            producer.send(Client.plain(topic, "little")).get();
             Tap.equal(0, consumer.poll(Duration.ofMillis(300)).count(), "too little there");
-            long start = System.nanoTime();
-            producer.send(new ProducerRecord<>(topic, 0, null, noise(3000))).get();
-            Client.read(consumer, 2);
-            long ms = (System.nanoTime() - start) / 1_000_000;
-            Tap.truth(ms < 4000, "the fetch was woken, not timed out: " + ms + " ms");
-            consumer.close(Duration.ZERO);
+            woken(topic, consumer, producer);
         }
+    }
+
+    /** What is left of a segment is less than fetch.min.bytes, and will stay so: it is answered at once. */
+    private static void olderSegment() throws Exception {
+        String topic = Client.filled("older-segment", 1, 1);
+        try (KafkaConsumer<byte[], byte[]> consumer = patient(Client.at(topic, 0));
+             KafkaProducer<byte[], byte[]> producer = Client.producer("linger.ms", 0)) {
+            Tap.equal(0, consumer.poll(Duration.ofMillis(300)).count(), "too little there");
+            woken(topic, consumer, producer); // the time is years later: the segment is rolled
+        }
+    }
+
+    private static void woken(String topic, KafkaConsumer<byte[], byte[]> consumer,
+            KafkaProducer<byte[], byte[]> producer) throws Exception {
+        long start = System.nanoTime();
+        producer.send(new ProducerRecord<>(topic, 0, null, noise(3000))).get();
+        Client.read(consumer, 2);
+        long ms = (System.nanoTime() - start) / 1_000_000;
+        Tap.truth(ms < 4000, "the fetch was woken, not timed out: " + ms + " ms");
+        consumer.close(Duration.ZERO);
     }
 
     private static void pauseResume() throws Exception {
