@@ -46,6 +46,44 @@ void test_impossible_sizes_close_at_once(void)
     toy_stop(&t);
 }
 
+/* Frames of made-up sizes, contents and ends, half of the peers gone in mid-frame. */
+static void garbage(int reactors)
+{
+    struct toy t;
+    struct net_options o = toy_options(reactors);
+    uint64_t seed = 4711;
+    o.request_bytes_max = 100000;
+    toy_start(&t, &o);
+    for (int peer = 0; peer < 400; peer++) {
+        uint8_t bytes[3000];
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            uint8_t any = (uint8_t)(seed >> 56);
+            bytes[i] = any;
+            if (any < 200)
+                bytes[i] = any < 170 ? 0 : any % 5;
+            else if (any < 230)
+                bytes[i] = (uint8_t)"EPLNCSI"[any % 7];
+        }
+        int fd = client_open(&t);
+        ssize_t n = send(fd, bytes, sizeof bytes, MSG_NOSIGNAL);
+        expect(n > 0 || errno == ECONNRESET || errno == EPIPE);
+        close(fd);
+    }
+    await(net_connections(t.net) == 0);
+    int fd = client_open(&t);
+    client_send(fd, 'P', 1, 5);
+    client_expect(fd, 'P', 1, 5);
+    close(fd);
+    toy_stop(&t);
+}
+
+void test_garbage_harms_nobody(void)
+{
+    garbage(1);
+    garbage(3);
+}
+
 void test_an_announced_size_allocates_nothing(void)
 {
     struct toy t;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames in, replies out: every split, every order, files, sessions; with one reactor and several.
- * */
+/* Frames in, replies out: every split, every order, files, sessions; with one reactor and
+ * several. */
 #include "toy.h"
 
 #include "watch/watch.h"
@@ -38,8 +38,7 @@ static void split_everywhere(struct toy *t)
         int fd = client_open(t);
         uint64_t before = watch_value(WATCH_bytes_received);
         client_write(fd, bytes, cut);
-        /* The server must have seen the first part alone. Behind the parked one it does not read.
-         * */
+        /* The server must have seen the first part alone. */
         await(watch_value(WATCH_bytes_received) >= before + cut);
         client_write(fd, bytes + cut, size - cut);
         client_expect(fd, 'E', 1, 20);
@@ -265,4 +264,26 @@ static void closing_reply(struct toy *t)
 void test_close_comes_after_the_replies_before_it(void)
 {
     run(closing_reply);
+}
+
+static void large_replies(struct toy *t)
+{
+    static uint8_t got[KiB(64)];
+    int fd = client_open(t);
+    for (uint32_t i = 1; i <= 3; i++)
+        client_send(fd, 'B', i * 12345678, 0); /* more than one turn sends */
+    for (uint32_t i = 1; i <= 3; i++) {
+        client_read(fd, got, 4);
+        expect_eq(get_be32(got), i * 12345678);
+        for (size_t left = i * 12345678, n; left > 0; left -= n) {
+            n = MIN(left, sizeof got);
+            client_read(fd, got, n);
+        }
+    }
+    close(fd);
+}
+
+void test_large_replies_arrive_whole(void)
+{
+    run(large_replies);
 }

@@ -4,8 +4,7 @@
  *   E echo; P, L echo by way of a worker thread (parked, pipelined); H, h hold until released or
  *   cancelled (parked, pipelined); U like H but can't be cancelled; R release the request with that
  *   number; N no reply; C close; B reply with that many bytes; F reply with file ranges of that
- * size;
- *   S how often this connection asked; I completed before serve() returns.
+ *   size; S how often this connection asked; I completed before serve() returns.
  * A reply is the request's frame, or what the command says.
  */
 #ifndef NET_TOY_H
