@@ -164,6 +164,8 @@ void meta_change_fini(struct meta_change *c);
 /* Encodes one record (struct of wire/messages.h) into the change. */
 MUST enum outcome meta_change_add(struct meta_change *c, const struct wire_message *m,
                                   int16_t version, const void *record);
+/* A record as it stands in the log. */
+MUST enum outcome meta_change_add_framed(struct meta_change *c, struct bytes framed);
 
 /* Whether a config value fits: handed in by config/. `message` has 256 bytes. */
 typedef bool meta_config_check(int8_t type, struct bytes name, struct bytes value, char *message);
@@ -227,10 +229,11 @@ struct meta_options {
     bool flush;               /* a commit is on disk before it counts */
     bool clean;               /* the last stop was clean: leader epochs stay */
     int64_t now_ms;
+    int64_t snapshot_bytes;   /* growth of the log after which a snapshot is written; 0: 20 MiB */
 };
 
 /* Opens the metadata of a log directory, FluxMQ's or a stopped single-node Kafka's, or makes a new
- * one. OUT_IN_USE, OUT_INVALID (a foreign directory), OUT_CORRUPT, OUT_IO with the sentence. */
+ * one. OUT_INVALID (a foreign directory), OUT_CORRUPT, OUT_IO with the sentence. */
 MUST enum outcome meta_open(const struct meta_options *o, struct meta **meta);
 MUST enum outcome meta_close(struct meta **meta);
 

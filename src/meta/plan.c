@@ -85,28 +85,21 @@ enum outcome meta_change_add(struct meta_change *c, const struct wire_message *m
     return OUT_OK;
 }
 
+enum outcome meta_change_add_framed(struct meta_change *c, struct bytes framed)
+{
+    struct meta_record *r = arena_new(&c->arena, struct meta_record);
+    if (r == NULL)
+        return fail(OUT_NO_MEMORY, "plan a metadata change");
+    r->framed = arena_copy(&c->arena, framed);
+    if (r->framed.at == NULL)
+        return fail(OUT_NO_MEMORY, "plan a metadata change");
+    *c->end = r;
+    c->end = &r->next;
+    c->count++;
+    return OUT_OK;
+}
+
 /* ---- topics ---- */
-
-static uint8_t folded(uint8_t c)
-{
-    return c == '.' ? '_' : c;
-}
-
-/* Names that differ only in '.' and '_' would share metric names: Kafka refuses the second. */
-static const struct meta_topic *colliding(const struct meta_image *image, struct bytes name)
-{
-    for (size_t i = 0; i < image->topic_count; i++) {
-        struct bytes other = image->topics[i]->name;
-        size_t at = 0;
-        if (other.size != name.size)
-            continue;
-        while (at < name.size && folded(name.at[at]) == folded(other.at[at]))
-            at++;
-        if (at == name.size)
-            return image->topics[i];
-    }
-    return NULL;
-}
 
 static enum outcome check_name(const struct meta_image *image, const struct meta_new_topic *t)
 {
@@ -119,7 +112,7 @@ static enum outcome check_name(const struct meta_image *image, const struct meta
     if (meta_topic(image, t->name) != NULL)
         return fail(OUT_EXISTS, "Topic '%.*s' already exists.", (int)t->name.size,
                     (const char *)t->name.at);
-    const struct meta_topic *other = colliding(image, t->name);
+    const struct meta_topic *other = topic_colliding(image, t->name);
     if (other != NULL)
         return fail(OUT_INVALID_TOPIC, "Topic '%.*s' collides with existing topic: %.*s",
                     (int)t->name.size, (const char *)t->name.at, (int)other->name.size,

@@ -2,39 +2,25 @@
 /*
  * The metadata log of one node: __cluster_metadata-0 in the log directory, in KRaft's own batches.
  *
- * Opening replays the newest snapshot (NNN-EEE.checkpoint) and the log behind it, begins a new leader
- * epoch (a LeaderChange control record), registers this broker when something about it changed, and
- * makes it the leader of every partition: leader epochs rise after an unclean stop, since a power cut
- * may have taken acknowledged-by-one records, and stay after a clean one.
+ * Opening replays what is there (replay.c), begins a new leader epoch (a LeaderChange control record),
+ * registers this broker, and makes it the leader of every partition: leader epochs rise after an
+ * unclean stop, since a power cut may have taken records that were acknowledged by one, and stay after
+ * a clean one. A commit is one batch, so it is there whole or not at all.
  */
 #include "base/check.h"
-#include "log/log.h"
-#include "meta/image.h"
+#include "meta/private.h"
 #include "wire/messages.h"
 #include "wire/wire.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TOPIC_DIR "__cluster_metadata-0"
-#define BATCH_MAX MiB(8)
-#define SCRATCH_MAX MiB(64)
-#define REGISTER_BROKER_VERSION 4
-#define PARTITION_CHANGE_VERSION 2
-enum { CONTROL_LEADER_CHANGE = 2 };
-
-struct meta {
-    struct meta_options options;
-    struct log *log;
-    struct log_meta_properties properties;
-    struct uuid directory_id;
-    int32_t epoch; /* of this leader, that is: of this start */
-    const struct meta_image *image;
-    struct log_builder builder;
-    char path[LOG_PATH_MAX];
-};
+#define BOOTSTRAP "bootstrap.checkpoint"
+#define SNAPSHOT_BYTES MiB(20)      /* Kafka's metadata.log.max.record.bytes.between.snapshots */
+#define SNAPSHOT_STOP_BYTES MiB(1)  /* at a clean stop */
+#define LEADERSHIP_MAX 5000         /* partitions in one batch */
 
 const struct meta_image *meta_newest(struct meta *m)
 {
@@ -49,104 +35,6 @@ struct uuid meta_directory_id(const struct meta *m)
 int32_t meta_node_id(const struct meta *m)
 {
     return m->options.node_id;
-}
-
-/* ---- replay ---- */
-
-struct replay {
-    struct meta_image *draft;
-    struct arena scratch;
-    int64_t from; /* records below are in the snapshot */
-};
-
-static enum outcome replay_batch(void *context, const struct log_batch *batch)
-{
-    struct replay *r = context;
-    struct log_records walk;
-    struct log_record record;
-    if (batch->attributes & LOG_ATTR_CONTROL)
-        return OUT_OK;
-    enum outcome o = log_records_begin(&walk, batch, SCRATCH_MAX);
-    while (o == OUT_OK && (o = log_records_next(&walk, &record)) == OUT_OK) {
-        if (record.offset >= r->from)
-            o = image_apply(r->draft, record.offset, record.value, &r->scratch);
-        arena_reset(&r->scratch);
-    }
-    log_records_fini(&walk);
-    return o == OUT_END ? OUT_OK : o;
-}
-
-/* The newest snapshot's name; false: none. */
-static bool newest_snapshot(const char *path, char name[static 64], int64_t *end_offset)
-{
-    DIR *dir = opendir(path);
-    struct dirent *e;
-    bool found = false;
-    *end_offset = 0;
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        long long offset;
-        int epoch, used = 0;
-        if (sscanf(e->d_name, "%20lld-%10d.checkpoint%n", &offset, &epoch, &used) != 2 ||
-            used == 0 || e->d_name[used] != '\0' || (found && offset < *end_offset))
-            continue;
-        memcpy(name, e->d_name, (size_t)used + 1); /* 20 + 1 + 10 + 11 at most */
-        *end_offset = offset;
-        found = true;
-    }
-    if (dir != NULL)
-        closedir(dir);
-    errno = 0;
-    return found;
-}
-
-static enum outcome replay_snapshot(struct meta *m, struct replay *r)
-{
-    char name[64], *text;
-    size_t size;
-    int64_t end;
-    if (!newest_snapshot(m->path, name, &end))
-        return OUT_OK;
-    enum outcome o = logdir_file_read(m->path, name, &text, &size);
-    if (o != OUT_OK)
-        return outcome_add(o, "read the metadata snapshot %s", name);
-    struct bytes rest = bytes_view(text, size);
-    struct log_batch batch;
-    while ((o = log_batch_next(&rest, &batch)) == OUT_OK) {
-        if (!log_batch_crc_good(&batch))
-            o = fail(OUT_CORRUPT, "the metadata snapshot %s has a wrong checksum", name);
-        else
-            o = replay_batch(r, &batch);
-        if (o != OUT_OK)
-            break;
-    }
-    free(text);
-    r->from = end;
-    return o == OUT_MORE ? OUT_OK : o;
-}
-
-static enum outcome replay(struct meta *m, bool *fresh)
-{
-    struct replay r = {.draft = image_draft(NULL)};
-    struct store_stat stat;
-    if (r.draft == NULL)
-        return fail(OUT_NO_MEMORY, "read the metadata");
-    arena_init(&r.scratch, SCRATCH_MAX);
-    memcpy(r.draft->cluster_id_text, m->properties.cluster_id, sizeof r.draft->cluster_id_text);
-    r.draft->cluster_id = bytes_of(r.draft->cluster_id_text);
-    r.draft->node_id = m->options.node_id;
-    enum outcome o = replay_snapshot(m, &r);
-    store_stat(log_store(m->log), &stat);
-    if (o == OUT_OK && stat.end_offset > stat.start_offset)
-        o = log_scan(m->log, MAX(stat.start_offset, r.from), stat.end_offset, replay_batch, &r);
-    *fresh = stat.end_offset == 0 && r.from == 0;
-    arena_fini(&r.scratch);
-    if (o == OUT_OK)
-        o = image_finish(r.draft);
-    if (o == OUT_OK)
-        m->image = r.draft;
-    else
-        meta_image_drop(r.draft);
-    return o == OUT_OK ? o : outcome_add(o, "replay the metadata log in %s", m->path);
 }
 
 /* ---- writing ---- */
@@ -175,19 +63,23 @@ static enum outcome append(struct meta *m, int16_t attributes, int64_t now_ms, i
 static enum outcome begin_epoch(struct meta *m)
 {
     struct leader_change_message message;
-    struct leader_change_message_voters voter = {.voter_id = m->options.node_id};
+    struct leader_change_message_voters voter = {
+        .voter_id = m->options.node_id, .voter_directory_id = m->directory_id};
+    struct leader_change_message_granting_voters granting = {
+        .voter_id = m->options.node_id, .voter_directory_id = m->directory_id};
     struct arena arena;
     struct bytes value;
-    uint8_t key[4] = {0, 0, 0, CONTROL_LEADER_CHANGE};
+    uint8_t key[4] = {0, 0, 0, META_LEADER_CHANGE};
+    int16_t version = m->quorum.version == 0 ? 0 : 1;
     int64_t base;
     arena_init(&arena, KiB(64));
     wire_defaults(&wire_leader_change_message, &message);
     message.leader_id = m->options.node_id;
-    struct leader_change_message_granting_voters granting = {.voter_id = m->options.node_id};
+    message.version = version;
     message.voters = &voter;
     message.granting_voters = &granting;
     message.voters_count = message.granting_voters_count = 1;
-    enum outcome o = wire_encode_new(&wire_leader_change_message, 0, &message, &arena, &value);
+    enum outcome o = wire_encode_new(&wire_leader_change_message, version, &message, &arena, &value);
     if (o == OUT_OK)
         o = log_epoch_begin(m->log, m->epoch);
     if (o == OUT_OK) {
@@ -223,6 +115,8 @@ enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now
     check(base == stat.end_offset);
     meta_image_drop(m->image);
     m->image = next;
+    snapshot_maybe(m, m->options.snapshot_bytes > 0 ? m->options.snapshot_bytes
+                                                    : (int64_t)SNAPSHOT_BYTES, now_ms);
     return OUT_OK;
 }
 
@@ -279,112 +173,126 @@ static enum outcome plan_registration(struct meta *m, struct meta_change *change
     r.log_dirs = &directory;
     r.log_dirs_count = 1;
     r.fenced = false;
-    return meta_change_add(change, &wire_register_broker_record, REGISTER_BROKER_VERSION, &r);
+    return meta_change_add(change, &wire_register_broker_record,
+                           versions_of(m->image).register_broker, &r);
 }
 
-static enum outcome plan_leadership(struct meta *m, struct meta_change *change)
+/* Every partition must live here alone: who else has newer records can't be asked. */
+static enum outcome check_replicas(const struct meta *m)
 {
     int32_t node = m->options.node_id;
     for (size_t i = 0; i < m->image->topic_count; i++) {
         const struct meta_topic *t = m->image->topics[i];
         for (int32_t p = 0; p < t->partition_count; p++) {
-            if (m->options.clean && t->partitions[p].leader == node)
-                continue;
-            struct partition_change_record r;
-            wire_defaults(&wire_partition_change_record, &r);
-            r.partition_id = p;
-            r.topic_id = t->id;
-            r.isr = &node;
-            r.isr_count = 1;
-            r.leader = node;
-            r.eligible_leader_replicas_count = r.last_known_elr_count = 0;
-            enum outcome o = meta_change_add(change, &wire_partition_change_record,
-                                             PARTITION_CHANGE_VERSION, &r);
-            if (o != OUT_OK)
-                return o;
+            const struct meta_placement *at = t->partitions[p].placement;
+            errno = 0;
+            if (at != NULL && (at->replica_count != 1 || at->replicas[0] != node))
+                return fail(OUT_INVALID, "the data directory %s belongs to a cluster: partition %d of "
+                            "%.*s has replicas on other brokers", m->options.dir, p,
+                            (int)t->name.size, (const char *)t->name.at);
         }
     }
     return OUT_OK;
 }
 
-static enum outcome begin(struct meta *m, bool fresh)
+static enum outcome plan_leader(struct meta *m, const struct meta_topic *t, int32_t index,
+                                struct meta_change *change)
+{
+    const struct meta_placement *at = t->partitions[index].placement;
+    int32_t node = m->options.node_id;
+    struct partition_change_record r;
+    wire_defaults(&wire_partition_change_record, &r);
+    r.partition_id = index;
+    r.topic_id = t->id;
+    r.leader = node;
+    if (at->isr_count != 1 || at->isr[0] != node) {
+        r.isr = &node;
+        r.isr_count = 1;
+    }
+    return meta_change_add(change, &wire_partition_change_record,
+                           versions_of(m->image).partition_change, &r);
+}
+
+/* In several commits: which partitions are done a next start sees. */
+static enum outcome take_leadership(struct meta *m)
+{
+    const struct meta_image *image = meta_image_hold(m->image);
+    struct meta_change change;
+    enum outcome o = check_replicas(m);
+    meta_change_init(&change);
+    for (size_t i = 0; i < image->topic_count && o == OUT_OK; i++) {
+        const struct meta_topic *t = image->topics[i];
+        for (int32_t p = 0; p < t->partition_count && o == OUT_OK; p++) {
+            const struct meta_partition *it = &t->partitions[p];
+            if (it->placement == NULL || (m->options.clean && it->leader == m->options.node_id))
+                continue;
+            o = plan_leader(m, t, p, &change);
+            if (o == OUT_OK && change.count == LEADERSHIP_MAX) {
+                o = meta_commit(m, &change, m->options.now_ms);
+                meta_change_fini(&change);
+                meta_change_init(&change);
+            }
+        }
+    }
+    if (o == OUT_OK)
+        o = meta_commit(m, &change, m->options.now_ms);
+    meta_change_fini(&change);
+    meta_image_drop(image);
+    return o;
+}
+
+/* ---- the first start ---- */
+
+static bool has_features(const struct meta_image *image)
+{
+    for (size_t i = 0; i < image->feature_count; i++) {
+        if (bytes_is(image->features[i].name, "metadata.version"))
+            return true;
+    }
+    return false;
+}
+
+/* What the first leader writes: bootstrap.checkpoint, which a format by Kafka's tool may have left. */
+static enum outcome plan_bootstrap(struct meta *m, struct meta_change *change)
+{
+    static const struct meta_quorum no_quorum;
+    enum outcome o = snapshot_records(m->options.dir, BOOTSTRAP, change);
+    if (o != OUT_NOT_FOUND)
+        return o;
+    errno = 0;
+    o = plan_features(change);
+    if (o == OUT_OK)
+        o = snapshot_file(m->options.dir, BOOTSTRAP, 0, &no_quorum, change, m->options.now_ms);
+    return o;
+}
+
+/* A transaction that the last leader did not end counts as aborted from here on. */
+static enum outcome plan_abort(struct meta_change *change)
+{
+    struct abort_transaction_record r;
+    wire_defaults(&wire_abort_transaction_record, &r);
+    r.reason = bytes_of("the controller was restarted");
+    return meta_change_add(change, &wire_abort_transaction_record, 0, &r);
+}
+
+static enum outcome begin(struct meta *m)
 {
     struct meta_change change;
     meta_change_init(&change);
     enum outcome o = begin_epoch(m);
-    if (o == OUT_OK && fresh)
-        o = plan_features(&change);
+    if (o == OUT_OK && m->in_transaction)
+        o = plan_abort(&change);
+    if (o == OUT_OK && !has_features(m->image))
+        o = plan_bootstrap(m, &change);
     if (o == OUT_OK)
         o = plan_registration(m, &change);
     if (o == OUT_OK)
-        o = plan_leadership(m, &change);
-    if (o == OUT_OK)
         o = meta_commit(m, &change, m->options.now_ms);
     meta_change_fini(&change);
-    return o;
+    return o == OUT_OK ? take_leadership(m) : o;
 }
 
-/* ---- identity ---- */
-
-static enum outcome make_identity(struct meta *m)
-{
-    struct log_meta_properties *p = &m->properties;
-    struct uuid cluster = uuid_random();
-    char text[UUID_TEXT_SIZE];
-    uuid_print(&cluster, text);
-    *p = (struct log_meta_properties){.node_id = m->options.node_id, .version = 1};
-    snprintf(p->cluster_id, sizeof p->cluster_id, "%s",
-             m->options.cluster_id[0] == '\0' ? text : m->options.cluster_id);
-    m->directory_id = uuid_random();
-    uuid_print(&m->directory_id, p->directory_id);
-    return logdir_meta_write(m->options.dir, p);
-}
-
-static enum outcome identify(struct meta *m)
-{
-    struct log_meta_properties *p = &m->properties;
-    enum outcome o = logdir_meta_read(m->options.dir, p);
-    if (o == OUT_NOT_FOUND)
-        return make_identity(m);
-    if (o != OUT_OK)
-        return o;
-    errno = 0;
-    if (p->node_id != m->options.node_id)
-        return fail(OUT_INVALID, "the data directory %s belongs to broker %d, not %d: start with "
-                    "--broker-id %d or choose another --data-dir", m->options.dir, p->node_id,
-                    m->options.node_id, p->node_id);
-    if (m->options.cluster_id[0] != '\0' && strcmp(p->cluster_id, m->options.cluster_id) != 0)
-        return fail(OUT_INVALID, "the data directory %s belongs to cluster %s, not %s",
-                    m->options.dir, p->cluster_id, m->options.cluster_id);
-    if (!uuid_parse(bytes_of(p->directory_id), &m->directory_id))
-        return fail(OUT_CORRUPT, "%s/meta.properties has no valid directory.id", m->options.dir);
-    return OUT_OK;
-}
-
-/* KRaft's vote of one: who leads in which epoch. */
-static enum outcome write_quorum_state(struct meta *m)
-{
-    char text[512];
-    int size = snprintf(text, sizeof text,
-                        "{\"clusterId\":\"\",\"leaderId\":%d,\"leaderEpoch\":%d,\"votedId\":-1,"
-                        "\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":%d}],\"data_version\":0}",
-                        m->options.node_id, m->epoch, m->options.node_id);
-    return logdir_file_write(m->path, "quorum-state", bytes_view(text, (size_t)size));
-}
-
-static int32_t quorum_epoch(const struct meta *m)
-{
-    char *text;
-    size_t size;
-    int32_t epoch = 0;
-    if (logdir_file_read(m->path, "quorum-state", &text, &size) != OUT_OK)
-        return 0;
-    const char *at = strstr(text, "\"leaderEpoch\":");
-    if (at != NULL)
-        epoch = (int32_t)strtol(at + strlen("\"leaderEpoch\":"), NULL, 10);
-    free(text);
-    return epoch;
-}
+/* ---- open and close ---- */
 
 static enum outcome open_log(struct meta *m)
 {
@@ -392,48 +300,59 @@ static enum outcome open_log(struct meta *m)
                             .now_ms = m->options.now_ms};
     log_options_default(&what.options);
     what.options.retention_ms = what.options.retention_bytes = -1;
-    what.options.max_message_bytes = (int32_t)BATCH_MAX;
+    what.options.max_message_bytes = (int32_t)META_BATCH_MAX;
     what.options.segment_index_bytes = (int32_t)KiB(64);
     what.options.segment_ms = INT64_MAX;
+    what.options.file_delete_delay_ms = 0;
     return log_open(&what, &m->log);
+}
+
+/* As a crash would. */
+static void let_go(struct meta **meta)
+{
+    struct meta *m = *meta;
+    if (m->log != NULL) {
+        enum outcome o = log_close(&m->log, LOG_UNCLEAN);
+        (void)o; /* nothing is promised */
+    }
+    meta_image_drop(m->image);
+    log_builder_fini(&m->builder);
+    free(m);
+    *meta = NULL;
 }
 
 enum outcome meta_open(const struct meta_options *o, struct meta **out)
 {
     struct meta *m = calloc(1, sizeof *m);
-    bool fresh = false;
     if (m == NULL)
         return fail(OUT_NO_MEMORY, "open the metadata");
     m->options = *o;
     snprintf(m->path, sizeof m->path, "%s/%s", o->dir, TOPIC_DIR);
-    log_builder_init(&m->builder, BATCH_MAX);
+    log_builder_init(&m->builder, META_BATCH_MAX);
     enum outcome result = identify(m);
     if (result == OUT_OK)
         result = open_log(m);
     if (result == OUT_OK)
-        result = replay(m, &fresh);
+        result = replay(m);
     if (result == OUT_OK) {
-        m->epoch = MAX(quorum_epoch(m), log_epoch_latest(m->log)) + 1;
-        result = write_quorum_state(m);
+        m->epoch = MAX(quorum_state_epoch(m), log_epoch_latest(m->log)) + 1;
+        result = quorum_state_write(m);
     }
     if (result == OUT_OK)
-        result = begin(m, fresh);
+        result = begin(m);
     *out = m;
-    if (result != OUT_OK) {
-        enum outcome closed = meta_close(out);
-        (void)closed; /* the first failure is the one to tell */
-    }
+    if (result != OUT_OK)
+        let_go(out);
     return result;
 }
 
 enum outcome meta_close(struct meta **meta)
 {
     struct meta *m = *meta;
-    enum outcome o = m->log == NULL ? OUT_OK : log_close(&m->log, LOG_CLEAN);
-    if (m->image != NULL)
-        meta_image_drop(m->image);
-    log_builder_fini(&m->builder);
-    free(m);
-    *meta = NULL;
+    int64_t bytes = m->options.snapshot_bytes > 0 ? m->options.snapshot_bytes
+                                                  : (int64_t)SNAPSHOT_STOP_BYTES;
+    snapshot_maybe(m, bytes, m->options.now_ms);
+    enum outcome o = log_close(&m->log, LOG_CLEAN);
+    let_go(meta);
     return o;
 }
