@@ -155,8 +155,10 @@ enum outcome broker_open(struct config *config, int port, struct shard **shards,
         o = logdir_clean_take(b->dir, &b->was, &epoch);
     if (o == OUT_OK)
         o = open_meta(b);
-    if (o == OUT_OK)
+    if (o == OUT_OK) {
+        control_refresh_config(b);
         o = open_logs(b);
+    }
     *out = b;
     if (o != OUT_OK)
         give_up(out);

@@ -34,7 +34,7 @@ struct meta_rules broker_rules(struct broker *b)
 
 /* ---- dynamic settings of the broker ---- */
 
-static void refresh_config(struct broker *b)
+void control_refresh_config(struct broker *b)
 {
     enum { BROKER_RESOURCE = 4 };
     char id[16];
@@ -89,7 +89,7 @@ enum outcome broker_apply(struct broker *b, struct meta_change *change)
     if (o != OUT_OK || change->count == 0)
         return o;
     if (touches_broker(before, meta_newest(b->meta)))
-        refresh_config(b);
+        control_refresh_config(b);
     o = view_make(b, b->view, &v);
     if (o == OUT_OK)
         view_publish(b, v);

@@ -64,6 +64,7 @@ MUST enum outcome logs_checkpoint(struct broker *b);
 MUST enum outcome logs_close(struct broker *b);
 
 /* control.c */
+void control_refresh_config(struct broker *b); /* dynamic settings of the metadata take effect */
 MUST enum outcome control_start(struct broker *b);
 void control_stop(struct broker *b);
 

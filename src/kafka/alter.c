@@ -3,6 +3,7 @@
 #include "kafka/alter.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define KEYS_MAX 1000 /* more than there are settings */
 
@@ -122,6 +123,31 @@ static struct bytes list_now(struct call *c, int8_t type, struct bytes resource,
     return arena_print(c->arena, "%s", text == NULL ? "" : text);
 }
 
+/* A group's "consumer.session.timeout.ms" has to be within the broker's
+ * group.consumer.min.session.timeout.ms and ...max...: so for every setting that has such a pair. */
+static bool within_broker_bounds(struct call *c, struct bytes name, struct bytes value)
+{
+    const uint8_t *dot = memchr(name.at, '.', name.size);
+    if (dot == NULL || value.size == 0 || value.size > 19)
+        return true;
+    static const char *const ends[] = {"min", "max"};
+    char text[24], key[160];
+    memcpy(text, value.at, value.size);
+    text[value.size] = '\0';
+    long long number = strtoll(text, NULL, 10);
+    for (int i = 0; i < 2; i++) {
+        snprintf(key, sizeof key, "group.%.*s.%s%.*s", (int)(dot - name.at), (const char *)name.at,
+                 ends[i], (int)(name.size - (size_t)(dot - name.at)), (const char *)dot);
+        const char *bound = config_text(c->config, key, NULL);
+        if (bound == NULL)
+            continue;
+        long long limit = strtoll(bound, NULL, 10);
+        if (i == 0 ? number < limit : number > limit)
+            return false;
+    }
+    return true;
+}
+
 static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
                         const struct alteration *w, struct meta_change *change, struct bytes *why)
 {
@@ -138,6 +164,8 @@ static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
                         w->operation == ALTER_SUBTRACT);
     if (value.at != NULL && row != NULL && !config_valid(row, value, message))
         return refuse(c, why, KAFKA_INVALID_CONFIG, message);
+    if (type == CONFIG_GROUP && value.at != NULL && !within_broker_bounds(c, w->name, value))
+        return refuse(c, why, KAFKA_INVALID_CONFIG, "The value is outside the broker's bounds.");
     return error_of(meta_plan_config(type, resource, w->name, value, change));
 }
 

@@ -13,7 +13,6 @@ static void plan_one(struct call *c, const ASKED *asked, RESULT *out, struct met
     struct meta_assignment *assignments = NULL;
     if (t == NULL) {
         out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-        out->error_message = bytes_of("This server does not host this topic-partition.");
         return;
     }
     if (asked->assignments_count >= 0) {

@@ -5,6 +5,8 @@
  */
 #include "kafka/call.h"
 
+#include <stdlib.h>
+
 #define ASKED struct create_topics_request_topics
 #define RESULT struct create_topics_response_topics
 #define PARTITIONS_PER_REQUEST 10000
@@ -12,7 +14,7 @@
 static void refuse(struct call *c, RESULT *out, int16_t error, const char *why)
 {
     out->error_code = error;
-    out->error_message = arena_print(c->arena, "%s", why);
+    out->error_message = why == NULL ? bytes_of(NULL) : arena_print(c->arena, "%s", why);
     out->num_partitions = -1;
     out->replication_factor = -1;
 }
@@ -39,6 +41,12 @@ static bool wish(struct call *c, const ASKED *asked, struct meta_new_topic *t)
     return true;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct create_topics_response_topics_configs *x = a, *y = b;
+    return bytes_compare(x->name, y->name);
+}
+
 /* v5 and above: the settings the topic has now. */
 static void fill_configs(struct call *c, RESULT *out, const struct meta_new_topic *t)
 {
@@ -63,12 +71,12 @@ static void fill_configs(struct call *c, RESULT *out, const struct meta_new_topi
             }
         }
     }
+    qsort(out->configs, given, sizeof *out->configs, by_name);
     out->configs_count = (int32_t)given;
 }
 
 static void plan_one(struct call *c, const ASKED *asked, RESULT *out, struct meta_change *change)
 {
-    const struct create_topics_request *in = c->in;
     struct meta_rules rules = broker_rules(c->broker);
     struct meta_new_topic t;
     if (!wish(c, asked, &t))
@@ -80,8 +88,6 @@ static void plan_one(struct call *c, const ASKED *asked, RESULT *out, struct met
         out->topic_id = (struct uuid){{0}};
         return;
     }
-    if (in->validate_only)
-        out->topic_id = (struct uuid){{0}};
     out->num_partitions = t.assignment_count > 0 ? (int32_t)t.assignment_count
                           : t.partition_count == -1 ? rules.default_partitions
                                                     : t.partition_count;
@@ -113,7 +119,7 @@ static void work(struct request *r)
         RESULT *result = &out->topics[out->topics_count++];
         *result = (RESULT){.name = in->topics[i].name, .configs_count = 0};
         if (in->timeout_ms <= 0)
-            refuse(c, result, KAFKA_REQUEST_TIMED_OUT, "The request timed out.");
+            refuse(c, result, KAFKA_REQUEST_TIMED_OUT, NULL);
         else if (entry_repeated(c, in->topics[i].name))
             refuse(c, result, KAFKA_INVALID_REQUEST, "Duplicate topic name.");
         else if (many)

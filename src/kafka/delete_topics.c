@@ -39,14 +39,29 @@ static void plan_one(struct call *c, struct bytes name, const struct uuid *id, R
         refuse(out, error_of(o), "The deletion could not be planned.");
 }
 
-/* What the i-th entry names: a topic, or the bytes of an id. */
-static struct bytes key_of(const struct delete_topics_request *in, int32_t i, bool names)
+/* What the i-th entry names: a topic's name, or the bytes of an id that nobody has. */
+static struct bytes key_of(struct call *c, int32_t i, bool names)
 {
+    const struct delete_topics_request *in = c->in;
     if (names)
         return in->topic_names[i];
     if (in->topics[i].name.at != NULL)
         return in->topics[i].name;
-    return bytes_view(&in->topics[i].topic_id, sizeof in->topics[i].topic_id);
+    const struct meta_topic *t =
+        meta_topic_by_id(broker_newest(c->broker)->image, &in->topics[i].topic_id);
+    return t != NULL ? t->name : bytes_view(&in->topics[i].topic_id, sizeof(struct uuid));
+}
+
+/* Named twice, be it by name and by id: both are shown, nothing is deleted. */
+static void refuse_repeated(struct call *c, int32_t i, bool names, RESULT *out)
+{
+    const struct meta_topic *t =
+        meta_topic(broker_newest(c->broker)->image, key_of(c, i, names));
+    if (t != NULL) {
+        out->name = arena_copy(c->arena, t->name);
+        out->topic_id = t->id;
+    }
+    refuse(out, KAFKA_INVALID_REQUEST, "Duplicate topic name or id.");
 }
 
 static void serve_one(struct call *c, int32_t i, bool names, struct meta_change *change)
@@ -56,16 +71,15 @@ static void serve_one(struct call *c, int32_t i, bool names, struct meta_change 
     struct delete_topics_response *out = c->out;
     struct bytes name = names ? in->topic_names[i] : in->topics[i].name;
     const struct uuid *id = names ? &none : &in->topics[i].topic_id;
-    if (!entry_first(c, key_of(in, i, names)))
+    if (!entry_first(c, key_of(c, i, names)))
         return;
     RESULT *result = &out->responses[out->responses_count++];
     *result = (RESULT){.name = name, .topic_id = *id};
     if (!c->config->delete_topic_enable)
         refuse(result, c->version < 3 ? KAFKA_INVALID_REQUEST : KAFKA_TOPIC_DELETION_DISABLED,
                "Topic deletion is disabled.");
-    else if (entry_repeated(c, key_of(in, i, names)))
-        refuse(result, KAFKA_INVALID_REQUEST,
-               name.at != NULL ? "Duplicate topic name." : "Duplicate topic id.");
+    else if (entry_repeated(c, key_of(c, i, names)))
+        refuse_repeated(c, i, names, result);
     else
         plan_one(c, name, id, result, change);
 }
@@ -80,7 +94,7 @@ static void work(struct request *r)
     int32_t count = names ? in->topic_names_count : in->topics_count;
     meta_change_init(&change);
     for (int32_t i = 0; i < count; i++)
-        entry_note(c, key_of(in, i, names));
+        entry_note(c, key_of(c, i, names));
     for (int32_t i = 0; i < count; i++)
         serve_one(c, i, names, &change);
     enum outcome o = broker_apply(c->broker, &change);

@@ -62,8 +62,13 @@ static void topic_fallback(struct call *c, const struct subject *s, const struct
     const char *text = config_topic_default(c->config, row, buffer, &synonym, &source);
     if (source == CONFIG_FROM_STATIC)
         offer(e, synonym, arena_print(c->arena, "%s", text), source, false);
-    if (name[0] != '\0' || e->config_source == CONFIG_FROM_UNKNOWN)
-        offer(e, (const char *)label.at, bytes_of(row->standard), CONFIG_FROM_DEFAULT, false);
+    const struct config_row *broker = config_row(CONFIG_BROKER, label);
+    if (broker != NULL && broker->standard != NULL)
+        offer(e, broker->name, bytes_of(broker->standard), CONFIG_FROM_DEFAULT, false);
+    if (e->config_source == CONFIG_FROM_UNKNOWN) { /* a default that no broker setting gives */
+        e->value = bytes_of(row->standard);
+        e->config_source = CONFIG_FROM_DEFAULT;
+    }
 }
 
 static void broker_fallback(struct call *c, const struct subject *s, const struct config_row *row,
@@ -76,8 +81,10 @@ static void broker_fallback(struct call *c, const struct subject *s, const struc
     const char *text = config_text(c->config, row->name, &source);
     if (source == CONFIG_FROM_STATIC)
         offer(e, row->name, bytes_of(text), source, row->sensitive);
-    if (row->standard != NULL || e->config_source == CONFIG_FROM_UNKNOWN)
+    if (row->standard != NULL)
         offer(e, row->name, bytes_of(row->standard), CONFIG_FROM_DEFAULT, row->sensitive);
+    else if (e->config_source == CONFIG_FROM_UNKNOWN)
+        e->config_source = CONFIG_FROM_DEFAULT;
 }
 
 static void describe_one(struct call *c, const struct subject *s, const struct config_row *row,

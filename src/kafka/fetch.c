@@ -22,6 +22,7 @@ static struct session_cache *sessions(struct call *c)
 /* One asked partition after another, topic by topic. */
 struct asked {
     const struct fetch_request *in;
+    bool by_id; /* version 13 and above name topics by id */
     int32_t topic, partition;
 };
 
@@ -42,7 +43,7 @@ static bool asked_next(struct asked *a, struct fetch_part *part)
             .last_fetched_epoch = p->last_fetched_epoch,
             .known_high_watermark = -1, .known_log_start = -1,
         };
-        if (!uuid_is_zero(&t->topic_id))
+        if (a->by_id)
             part->topic = (struct bytes){NULL, 0};
         return true;
     }
@@ -83,7 +84,7 @@ static bool from_request(struct call *c, struct fetch_state *s)
     uint32_t *slots = arena_array(c->arena, uint32_t, mask + 1);
     if (parts == NULL || slots == NULL || !list_results(c, s, count))
         return false;
-    struct asked walk = {.in = in};
+    struct asked walk = {.in = in, .by_id = c->version >= 13};
     struct fetch_part part;
     while (asked_next(&walk, &part)) {
         struct bytes key = part.topic.at != NULL ? part.topic
@@ -108,7 +109,7 @@ static bool from_request(struct call *c, struct fetch_state *s)
 
 static bool put_asked(struct call *c, struct fetch_session *session)
 {
-    struct asked walk = {.in = c->in};
+    struct asked walk = {.in = c->in, .by_id = c->version >= 13};
     struct fetch_part part;
     while (asked_next(&walk, &part)) {
         if (!session_put(sessions(c), session, &part))
@@ -122,7 +123,7 @@ static void forget_asked(struct call *c, struct fetch_session *session)
     const struct fetch_request *in = c->in;
     for (int32_t i = 0; i < in->forgotten_topics_data_count; i++) {
         const struct fetch_request_forgotten_topics_data *t = &in->forgotten_topics_data[i];
-        struct bytes name = uuid_is_zero(&t->topic_id) ? t->topic : (struct bytes){NULL, 0};
+        struct bytes name = c->version < 13 ? t->topic : (struct bytes){NULL, 0};
         for (int32_t j = 0; j < t->partitions_count; j++)
             session_forget(sessions(c), session, name, &t->topic_id, t->partitions[j]);
     }
@@ -211,6 +212,13 @@ static void list_aborted(struct call *c, struct fetch_result *r, int64_t limit)
     }
 }
 
+/* The follower that fetches, -1: a consumer. */
+static int32_t replica_of(const struct call *c)
+{
+    const struct fetch_request *in = c->in;
+    return c->version >= 15 ? in->replica_state.replica_id : in->replica_id;
+}
+
 static void read_one(struct call *c, struct fetch_state *s, struct fetch_result *r, size_t room)
 {
     struct store_stat stat;
@@ -218,6 +226,10 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
     r->high_watermark = stat.high_watermark;
     r->stable_offset = stat.stable_offset;
     r->log_start = stat.start_offset;
+    if (replica_of(c) >= 0) { /* brokers that are not in the cluster have nothing to follow here */
+        log_fails(s, r, KAFKA_NOT_LEADER_OR_FOLLOWER);
+        return;
+    }
     if (r->part->max_bytes < 0) {
         log_fails(s, r, KAFKA_UNKNOWN_SERVER_ERROR);
         return;

@@ -54,6 +54,10 @@ static void fill_part(struct call *c, PART *out, struct fetch_result *r)
         .snapshot_id = {.end_offset = -1, .epoch = -1},
         .records = {.at = (const uint8_t *)"", .size = 0},
     };
+    if (r->error == KAFKA_NOT_LEADER_OR_FOLLOWER && c->version >= 12) {
+        out->current_leader.leader_id = broker_node_id(c->broker);
+        out->current_leader.leader_epoch = atomic_load(&r->partition->leader_epoch);
+    }
     fill_aborted(c, out, r);
     if (error && !r->log_error)
         out->aborted_transactions_count = 0; /* Kafka's default where the log was not reached */
@@ -96,6 +100,30 @@ static void release_rest(struct fetch_state *s)
     }
 }
 
+/* Topics whose id is unknown come before the others (Kafka's order). */
+static void add_results(struct call *c, struct fetch_state *s, PART **parts, bool unknown_ids)
+{
+    struct fetch_response *out = c->out;
+    const struct fetch_result *before = NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        struct fetch_result *r = &s->results[i];
+        if (!has_news(s, r) || (r->error == KAFKA_UNKNOWN_TOPIC_ID) != unknown_ids)
+            continue;
+        if (before == NULL || !same_topic(before, r)) {
+            TOPIC *t = &out->responses[out->responses_count++];
+            /* Older versions name the topic, newer ones its id; the other is not on the wire. */
+            *t = (TOPIC){.topic = r->part->topic, .topic_id = r->part->topic_id,
+                         .partitions = *parts};
+            if (t->topic.at == NULL)
+                t->topic = bytes_of("");
+        }
+        fill_part(c, (*parts)++, r);
+        out->responses[out->responses_count - 1].partitions_count++;
+        before = r;
+        remember(s, r);
+    }
+}
+
 void fetch_reply(struct call *c, struct fetch_state *s)
 {
     struct fetch_response *out = c->out;
@@ -109,23 +137,6 @@ void fetch_reply(struct call *c, struct fetch_state *s)
         return;
     }
     out->responses = topics;
-    const struct fetch_result *before = NULL;
-    for (size_t i = 0; i < s->count; i++) {
-        struct fetch_result *r = &s->results[i];
-        if (!has_news(s, r))
-            continue;
-        if (before == NULL || !same_topic(before, r)) {
-            TOPIC *t = &topics[out->responses_count++];
-            /* Older versions name the topic, newer ones its id; the other is not on the wire. */
-            *t = (TOPIC){.topic = r->part->topic, .topic_id = r->part->topic_id,
-                         .partitions = parts};
-            if (t->topic.at == NULL)
-                t->topic = bytes_of("");
-        }
-        TOPIC *t = &topics[out->responses_count - 1];
-        fill_part(c, parts++, r);
-        t->partitions_count++;
-        before = r;
-        remember(s, r);
-    }
+    add_results(c, s, &parts, true);
+    add_results(c, s, &parts, false);
 }

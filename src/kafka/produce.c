@@ -102,6 +102,18 @@ static struct partition *target(struct call *c, const struct topic *t, int32_t i
     return *error == KAFKA_NONE ? p : NULL;
 }
 
+/* Of a partition that is named twice the last entry counts, as in Kafka. */
+static bool *find_overruled(struct call *c, const struct produce_request_topic_data *asked)
+{
+    bool *list = arena_array(c->arena, bool, (size_t)asked->partition_data_count);
+    struct bytes key = asked->name.at != NULL && asked->name.size > 0
+                           ? asked->name
+                           : bytes_view(&asked->topic_id, sizeof asked->topic_id);
+    for (int32_t i = asked->partition_data_count; list != NULL && i-- > 0;)
+        list[i] = seen_before(c, key, asked->partition_data[i].index);
+    return list;
+}
+
 static bool serve_topic(struct call *c, const struct produce_request_topic_data *asked,
                         TOPIC_RESULT *out, struct produce_state *state)
 {
@@ -113,13 +125,15 @@ static bool serve_topic(struct call *c, const struct produce_request_topic_data 
     out->topic_id = asked->topic_id;
     size_t count = (size_t)asked->partition_data_count;
     out->partition_responses = arena_array(c->arena, RESULT, count);
-    if (out->partition_responses == NULL)
+    bool *overruled = count > 1 ? find_overruled(c, asked) : NULL;
+    if (out->partition_responses == NULL || c->arena->failed)
         return false;
-    out->partition_responses_count = asked->partition_data_count;
     bool good = true;
     for (size_t i = 0; i < count; i++) {
         const struct produce_request_topic_data_partition_data *data = &asked->partition_data[i];
-        RESULT *result = &out->partition_responses[i];
+        if (overruled != NULL && overruled[i])
+            continue;
+        RESULT *result = &out->partition_responses[out->partition_responses_count++];
         *result = (RESULT){.index = data->index, .error_code = topic_error, .base_offset = -1,
                            .log_append_time_ms = -1, .log_start_offset = -1,
                            .current_leader = {.leader_id = -1, .leader_epoch = -1}};
@@ -189,8 +203,10 @@ enum verdict produce_handle(struct call *c)
     if (out->responses == NULL || c->arena->failed)
         return REQ_CLOSE;
     bool good = true;
-    for (int32_t i = 0; i < in->topic_data_count; i++)
-        good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++], state);
+    for (int32_t i = 0; i < in->topic_data_count; i++) {
+        if (in->topic_data[i].partition_data_count > 0)
+            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++], state);
+    }
     if (in->acks == 0)
         return good ? REQ_NO_REPLY : REQ_CLOSE;
     if (state != NULL && broker_flush_end(&state->flush))
