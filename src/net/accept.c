@@ -10,7 +10,6 @@
 #include "base/check.h"
 #include "watch/watch.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 
 #define ACCEPTS_PER_TURN 64
@@ -94,7 +93,7 @@ static void turn_away(struct net *net, int listener)
     enum outcome o = os_accept(net->listen_fd[listener], &fd, address);
     if (o == OUT_OK)
         refuse(fd, address, "too many open files: raise the limit (ulimit -n)");
-    net->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    net->reserve_fd = os_reserve();
     if (o == OUT_NO_FILES || net->reserve_fd < 0)
         pause_accepting(net);
 }

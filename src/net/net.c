@@ -6,7 +6,6 @@
 #include "net/private.h"
 #include "watch/watch.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,7 +33,7 @@ static enum outcome open_listeners(struct net *net)
         if (o != OUT_OK)
             return o;
     }
-    net->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    net->reserve_fd = os_reserve();
     return OUT_OK;
 }
 

@@ -86,6 +86,8 @@ MUST enum outcome os_receive(int fd, void *to, size_t size, size_t *got);
 MUST enum outcome os_send(int fd, const struct iovec *pieces, int count, bool more, size_t *sent);
 MUST enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size_t *sent);
 void os_close(int fd);
+/* A descriptor for nothing, to be given up when one is needed badly; -1: none is left. */
+int os_reserve(void);
 
 /* ---- threads ---- */
 

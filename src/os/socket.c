@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -146,4 +147,9 @@ void os_close(int fd)
 {
     if (fd >= 0)
         close(fd);
+}
+
+int os_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
