@@ -167,7 +167,7 @@ MUST enum outcome broker_start(struct broker *b);
 MUST enum outcome broker_stop(struct broker **broker);
 
 /* What a door keeps for the process: set before the reactors run. */
-enum broker_slot { BROKER_SLOT_FETCH_SESSIONS, BROKER_SLOT_COUNT };
+enum broker_slot { BROKER_SLOT_FETCH_SESSIONS, BROKER_SLOT_COORDINATOR, BROKER_SLOT_COUNT };
 void broker_slot_set(struct broker *b, enum broker_slot slot, void *value);
 void *broker_slot(struct broker *b, enum broker_slot slot);
 
