@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a batch that is in the log means beyond its bytes: producer state, ended transactions, leader
- * epochs. The same for a fresh append and for a replay after a crash. Under the append lock.
+ * What a batch that is in the log means beyond its bytes: producer state, ended transactions,
+ * leader epochs. The same for a fresh append and for a replay after a crash. Under the append lock.
  */
 #include "log/partition.h"
 
@@ -54,7 +54,8 @@ enum outcome log_account(struct log *l, const struct log_batch *b)
     if (ended.producer_id >= 0 && ended.first_offset >= 0 && ended.type == LOG_MARKER_ABORT &&
         ended.last_offset >= l->txn_known)
         o = note_aborted(l, &ended);
-    atomic_store_explicit(&l->first_open_offset, l->producers.first_open_offset, memory_order_release);
+    atomic_store_explicit(&l->first_open_offset, l->producers.first_open_offset,
+                          memory_order_release);
     return o;
 }
 

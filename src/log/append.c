@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Appending. Checks that need only the batch run before the lock; under it: producer sequence, offset
- * assignment (12 bytes outside the checksum), one write call, index entry, publication. A write that
- * fails is cut off again, so that the log ends where it did; a full disk leaves the log usable.
- * Cost per batch: one checksum, one walk over uncompressed records, one pwrite; no allocation.
+ * Appending. Checks that need only the batch run before the lock; under it: producer sequence,
+ * offset assignment (12 bytes outside the checksum), one write call, index entry, publication. A
+ * write that fails is cut off again, so that the log ends where it did; a full disk leaves the log
+ * usable. Cost per batch: one checksum, one walk over uncompressed records, one pwrite; no
+ * allocation.
  */
 #include "log/partition.h"
 
@@ -11,8 +12,8 @@
 
 #include <stdlib.h>
 
-static bool must_roll(const struct log *l, const struct log_options *opts, const struct log_batch *b,
-                      size_t size, int64_t now_ms)
+static bool must_roll(const struct log *l, const struct log_options *opts,
+                      const struct log_batch *b, size_t size, int64_t now_ms)
 {
     struct segment *s = l->active;
     struct body *body = atomic_load_explicit(&s->body, memory_order_relaxed);
@@ -78,8 +79,8 @@ static enum outcome write_batches(struct log *l, const struct log_options *opts,
 }
 
 /* Sequence and epoch of the batch's producer; a duplicate is answered from its state. */
-static enum outcome check_producer(struct log *l, const struct log_batch *b, enum store_origin origin,
-                                   struct store_appended *done)
+static enum outcome check_producer(struct log *l, const struct log_batch *b,
+                                   enum store_origin origin, struct store_appended *done)
 {
     const struct producer_batch *twin;
     enum outcome o = producers_reserve(&l->producers);
@@ -156,8 +157,8 @@ static enum outcome append_copy(struct log *l, const struct log_options *opts,
     return o;
 }
 
-/* Bytes of a segment whose write-back is due: started early, outside the lock, so that no flush meets
- * a wall of dirty pages. */
+/* Bytes of a segment whose write-back is due: started early, outside the lock, so that no flush
+ * meets a wall of dirty pages. */
 struct due {
     struct segment *segment; /* held; NULL: nothing is due */
     uint64_t from, size;
@@ -183,15 +184,17 @@ COLD static void write_back(struct log *l, const struct due *due)
     store_hold_drop(&due->segment->hold);
 }
 
-/* Which refusals carry the log's start in a Produce reply: those that Kafka finds at the log, but for
- * a few kinds. */
+/* Which refusals carry the log's start in a Produce reply: those that Kafka finds at the log,
+ * but for a few kinds. */
 static bool tells_start(enum outcome o)
 {
-    return o != OUT_MESSAGE_TOO_LARGE && o != OUT_RECORD_LIST_TOO_LARGE && o != OUT_CORRUPT_MESSAGE &&
+    return o != OUT_MESSAGE_TOO_LARGE && o != OUT_RECORD_LIST_TOO_LARGE &&
+        o != OUT_CORRUPT_MESSAGE &&
            o != OUT_OFFLINE && o != OUT_IO && o != OUT_NO_SPACE;
 }
 
-enum outcome log_append_op(struct store *store, const struct store_append *a, struct store_appended *done)
+enum outcome log_append_op(struct store *store, const struct store_append *a,
+                           struct store_appended *done)
 {
     struct log *l = log_of(store);
     const struct log_options *opts = log_opts(l);

@@ -40,7 +40,8 @@ static void parse_current(const uint8_t *at, struct log_batch *b)
     b->count = (int32_t)get_be32(at + BATCH_COUNT);
 }
 
-enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available, struct log_batch *b)
+enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available,
+                         struct log_batch *b)
 {
     if (readable < LOG_BATCH_OVERHEAD)
         return OUT_MORE;

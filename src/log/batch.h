@@ -35,8 +35,8 @@ static inline bool batch_is_txn(const struct log_batch *b)
 }
 
 /* Fills `b` from a header of which `readable` bytes are at hand, in a file or buffer that holds
- * `available` bytes from there on. As log_batch_next; with OUT_INVALID_RECORD (nonsense offsets) all
- * other fields are filled. */
+ * `available` bytes from there on. As log_batch_next; with OUT_INVALID_RECORD (nonsense offsets)
+ * all other fields are filled. */
 MUST enum outcome batch_parse(const uint8_t *at, size_t readable, uint64_t available,
                               struct log_batch *b);
 

@@ -66,8 +66,8 @@ static uint8_t *put_bytes(uint8_t *to, struct bytes b)
     return to + b.size;
 }
 
-size_t log_builder_add(struct log_builder *b, int64_t timestamp, struct bytes key, struct bytes value,
-                       const struct log_header *headers, int32_t header_count)
+size_t log_builder_add(struct log_builder *b, int64_t timestamp, struct bytes key,
+                       struct bytes value, const struct log_header *headers, int32_t header_count)
 {
     if (b->count == 0)
         b->base_timestamp = b->max_timestamp = timestamp;
@@ -135,6 +135,7 @@ void log_builder_marker(struct log_builder *b, int64_t timestamp, enum log_marke
 {
     uint8_t key[4] = {0, 0, 0, (uint8_t)type}, value[6] = {0};
     put_be32(value + 2, (uint32_t)coordinator_epoch);
-    log_builder_add(b, timestamp, bytes_view(key, sizeof key), bytes_view(value, sizeof value), NULL, 0);
+    log_builder_add(b, timestamp, bytes_view(key, sizeof key), bytes_view(value, sizeof value),
+                    NULL, 0);
     b->attributes = LOG_ATTR_TXN | LOG_ATTR_CONTROL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Offset checkpoints of a log directory ("0", count, lines "topic partition offset") and the list of
- * its partitions, from the names of its directories.
+ * Offset checkpoints of a log directory ("0", count, lines "topic partition offset") and the list
+ * of its partitions, from the names of its directories.
  */
 #include "log/partition.h"
 
@@ -52,7 +52,8 @@ static bool take_line(char **at, struct logdir_offset *to)
     memcpy(to->topic, *at, size);
     to->topic[size] = '\0';
     *at += size;
-    if (!number(at, &partition) || partition < 0 || partition > INT32_MAX || !number(at, &to->offset))
+    if (!number(at, &partition) || partition < 0 || partition > INT32_MAX ||
+        !number(at, &to->offset))
         return false;
     to->partition = (int32_t)partition;
     return true;
@@ -99,8 +100,8 @@ enum outcome logdir_offsets_write(const char *dir, enum logdir_checkpoint which,
         return OUT_NO_MEMORY;
     size_t used = (size_t)snprintf(text, room, "0\n%zu\n", count);
     for (size_t i = 0; i < count; i++)
-        used += (size_t)snprintf(text + used, room - used, "%s %" PRId32 " %" PRId64 "\n", list[i].topic,
-                                 list[i].partition, list[i].offset);
+        used += (size_t)snprintf(text + used, room - used, "%s %" PRId32 " %" PRId64 "\n",
+                                 list[i].topic, list[i].partition, list[i].offset);
     check(used < room);
     enum outcome o = logdir_file_write(dir, names[which], bytes_view(text, used));
     free(text);
@@ -264,7 +265,8 @@ enum outcome log_delete(struct log **log, char path[static LOG_PATH_MAX])
     const char *name = strrchr(old, '/');
     size_t name_at = name == NULL ? 0 : (size_t)(name - old) + 1;
     size_t keep = MIN(strlen(old + name_at), 255 - sizeof DELETE_TAIL - 33 + 1);
-    int used = snprintf(path, LOG_PATH_MAX, "%.*s.%s" DELETE_TAIL, (int)(name_at + keep), old, text);
+    int used =
+        snprintf(path, LOG_PATH_MAX, "%.*s.%s" DELETE_TAIL, (int)(name_at + keep), old, text);
     enum outcome o = log_close(log, LOG_UNCLEAN);
     if (used < 0 || used >= LOG_PATH_MAX)
         return fail(OUT_TOO_LARGE, "the path %s is too long", old);

@@ -87,7 +87,8 @@ static enum outcome unsnap_block(struct bytes from, struct growing *g)
     enum outcome o = grow(g, size);
     if (o != OUT_OK)
         return o;
-    if (snappy_uncompress((const char *)from.at, from.size, (char *)g->at + g->used, &size) != SNAPPY_OK)
+    if (snappy_uncompress((const char *)from.at, from.size, (char *)g->at + g->used,
+                          &size) != SNAPPY_OK)
         return OUT_BAD_COMPRESSION;
     g->used += size;
     return OUT_OK;
@@ -251,8 +252,8 @@ enum outcome codec_decompress(enum log_codec codec, enum codec_rule rule, struct
     return o;
 }
 
-enum outcome log_decompress(enum log_codec codec, struct bytes from, size_t limit_bytes, uint8_t **to,
-                            size_t *size)
+enum outcome log_decompress(enum log_codec codec, struct bytes from, size_t limit_bytes,
+                            uint8_t **to, size_t *size)
 {
     return codec_decompress(codec, CODEC_STRICT, from, limit_bytes, to, size);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leader epoch cache. The file is replaced by rename without waiting for the disk (a start opens
- * thousands of partitions); the next flush of the partition makes it durable, before the recovery
- * point can pass the batches that would bring lost lines back.
+ * The leader epoch cache. The file is replaced by rename without waiting for the disk (a start
+ * opens thousands of partitions); the next flush of the partition makes it durable, before the
+ * recovery point can pass the batches that would bring lost lines back.
  */
 #include "log/epochs.h"
 

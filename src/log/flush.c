@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Flushing: data of every segment written since the last flush, indexes of sealed ones, and the names
- * of new files. Runs in a background thread, one at a time a log, beside appends and reads. A failed
- * flush is final: what the kernel dropped cannot be told, so the log goes offline.
+ * Flushing: data of every segment written since the last flush, indexes of sealed ones, and the
+ * names of new files. Runs in a background thread, one at a time a log, beside appends and reads. A
+ * failed flush is final: what the kernel dropped cannot be told, so the log goes offline.
  */
 #include "log/partition.h"
 

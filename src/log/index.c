@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sparse indexes. Growing: chunks of doubling size, so that entries never move and readers need no
- * lock; the count is published after the entry. Mapped: the file as it is. A file that does not look
- * right is not repaired here: its segment is scanned again.
+ * lock; the count is published after the entry. Mapped: the file as it is. A file that does not
+ * look right is not repaired here: its segment is scanned again.
  */
 #include "log/index.h"
 
@@ -136,7 +136,8 @@ static bool sane(struct index *ix, uint64_t log_size)
     return ix->kind == INDEX_TIMES || index_position(ix, count - 1) < log_size;
 }
 
-enum outcome index_map(struct index *ix, const struct log_io *io, const char *path, uint64_t log_size)
+enum outcome index_map(struct index *ix, const struct log_io *io, const char *path,
+                       uint64_t log_size)
 {
     int fd;
     uint64_t size = 0;
@@ -164,7 +165,8 @@ enum outcome index_map(struct index *ix, const struct log_io *io, const char *pa
     return o;
 }
 
-enum outcome index_load(struct index *ix, const struct log_io *io, const char *path, uint64_t log_size)
+enum outcome index_load(struct index *ix, const struct log_io *io, const char *path,
+                        uint64_t log_size)
 {
     struct index file;
     index_init(&file, ix->kind);
@@ -194,7 +196,9 @@ enum outcome index_save(const struct index *ix, const struct log_io *io, const c
     for (uint32_t i = 0; o == OUT_OK && i < count;) {
         uint32_t within;
         int k = chunk_of(i, &within);
-        uint32_t part = ix->flat != NULL ? count : MIN(((uint32_t)INDEX_FIRST << k) - within, count - i);
+        uint32_t part = MIN(((uint32_t)INDEX_FIRST << k) - within, count - i);
+        if (ix->flat != NULL)
+            part = count;
         o = io_write(io, fd, index_at(ix, i), (size_t)part * ix->kind, (uint64_t)i * ix->kind);
         i += part;
     }

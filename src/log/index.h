@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The sparse indexes of a segment in the format of their files: 8-byte entries (relative offset,
- * position) and 12-byte ones (timestamp, relative offset), big-endian, ascending. An index is either
- * growing in memory (the active segment: one writer, any readers) or a read-only map of its file.
+ * position) and 12-byte ones (timestamp, relative offset), big-endian, ascending. An index is
+ * either growing in memory (the active segment: one writer, any readers) or a read-only map of its
+ * file.
  */
 #ifndef LOG_INDEX_H
 #define LOG_INDEX_H
@@ -57,8 +58,9 @@ void index_add_time(struct index *ix, int64_t timestamp, int32_t relative);
 bool index_find_offset(const struct index *ix, int64_t relative, uint32_t *i);
 bool index_find_time(const struct index *ix, int64_t timestamp, uint32_t *i);
 
-/* Maps `path` when it is sane for a segment of `log_size` bytes (whole entries, ascending at both
- * ends, inside the segment), trailing zero entries left out. OUT_CORRUPT or OUT_NOT_FOUND: rebuild. */
+/* Maps `path` when it is sane for a segment of `log_size` bytes (whole entries, ascending at
+ * both ends, inside the segment), trailing zero entries left out. OUT_CORRUPT or OUT_NOT_FOUND:
+ * rebuild. */
 MUST enum outcome index_map(struct index *ix, const struct log_io *io, const char *path,
                             uint64_t log_size);
 /* The same into memory, to go on appending. */

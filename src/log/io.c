@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel's file calls behind struct log_io, and loops around them: interrupted and short calls go
- * on, the first real error ends the loop and becomes an outcome.
+ * The kernel's file calls behind struct log_io, and loops around them: interrupted and short calls
+ * go on, the first real error ends the loop and becomes an outcome.
  */
 #include "log/io.h"
 
@@ -73,7 +73,8 @@ enum outcome io_write(const struct log_io *io, int fd, const void *from, size_t 
     return OUT_OK;
 }
 
-enum outcome io_read(const struct log_io *io, int fd, void *to, size_t size, uint64_t at, size_t *got)
+enum outcome io_read(const struct log_io *io, int fd, void *to, size_t size, uint64_t at,
+                     size_t *got)
 {
     *got = 0;
     while (*got < size) {

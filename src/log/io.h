@@ -10,10 +10,12 @@ MUST enum outcome io_open(const struct log_io *io, const char *path, int flags, 
 void io_close(const struct log_io *io, int fd); /* nothing when fd is -1 */
 
 /* All of `size` bytes, else OUT_NO_SPACE, OUT_IO. */
-MUST enum outcome io_write(const struct log_io *io, int fd, const void *from, size_t size, uint64_t at);
+MUST enum outcome io_write(const struct log_io *io, int fd, const void *from, size_t size,
+                           uint64_t at);
 
 /* Up to `size` bytes; *got is less only at the end of the file. */
-MUST enum outcome io_read(const struct log_io *io, int fd, void *to, size_t size, uint64_t at, size_t *got);
+MUST enum outcome io_read(const struct log_io *io, int fd, void *to, size_t size, uint64_t at,
+                          size_t *got);
 MUST enum outcome io_size(int fd, uint64_t *size);
 
 /* fsync of a directory, by path. */
@@ -21,8 +23,8 @@ MUST enum outcome io_sync_dir(const struct log_io *io, const char *path);
 
 /* Replaces the file's contents. sync: fdatasync before it returns. */
 enum io_sync { IO_NOT_SYNCED, IO_SYNCED };
-MUST enum outcome io_replace(const struct log_io *io, const char *path, const void *from, size_t size,
-                             enum io_sync sync);
+MUST enum outcome io_replace(const struct log_io *io, const char *path, const void *from,
+                             size_t size, enum io_sync sync);
 
 /* Reads a whole file of at most `limit` bytes into malloc'ed memory with a NUL behind it. */
 MUST enum outcome io_read_all(const struct log_io *io, const char *path, size_t limit, char **text,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The immutable list of segments: found by offset, replaced whole, freed when no reader looks at it.
- * A list holds each of its segments once; readers take holds of their own for what they keep.
+ * The immutable list of segments: found by offset, replaced whole, freed when no reader looks at
+ * it. A list holds each of its segments once; readers take holds of their own for what they keep.
  */
 #include "log/partition.h"
 

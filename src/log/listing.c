@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What files a partition's directory holds, and clearing away what a crash left half done: `.deleted`
- * and `.cleaned` files go, `.swap` files (a compaction that was finished but for the renaming) take the
- * place of the segments they replace, unless a `.cleaned` at or below shows that their set is not whole.
+ * What files a partition's directory holds, and clearing away what a crash left half done:
+ * `.deleted` and `.cleaned` files go, `.swap` files (a compaction that was finished but for the
+ * renaming) take the place of the segments they replace, unless a `.cleaned` at or below shows that
+ * their set is not whole.
  */
 #include "log/partition.h"
 
@@ -92,7 +93,8 @@ enum outcome listing_read(const struct log_io *io, const char *dir, struct listi
 }
 
 /* Unlinks every file with the tail at or above `from`. */
-static enum outcome remove_all(const struct log_io *io, const char *dir, const char *tail, int64_t from)
+static enum outcome remove_all(const struct log_io *io, const char *dir, const char *tail,
+                               int64_t from)
 {
     struct listing f;
     char path[LOG_PATH_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening and closing a partition, its options, and what can be asked of it. Happy path of an open: the
- * directory is listed, sealed segments are only noted, the active one is opened and its tail walked;
- * all else (verification, rebuilding) is recover.c's, after an unclean end.
+ * Opening and closing a partition, its options, and what can be asked of it. Happy path of an open:
+ * the directory is listed, sealed segments are only noted, the active one is opened and its tail
+ * walked; all else (verification, rebuilding) is recover.c's, after an unclean end.
  */
 #include "log/partition.h"
 
@@ -58,7 +58,8 @@ static enum outcome load_topic_id(struct log *l, struct uuid wanted)
     enum outcome o = io_read_all(l->io, path, KiB(4), &text, &size);
     if (o == OUT_OK) {
         const char *at = strstr(text, "topic_id: ");
-        bool good = at != NULL && uuid_parse(bytes_view(at + 10, MIN(strlen(at + 10), 22)), &l->topic_id);
+        bool good = at != NULL &&
+            uuid_parse(bytes_view(at + 10, MIN(strlen(at + 10), 22)), &l->topic_id);
         free(text);
         if (!good)
             return fail(OUT_CORRUPT, "%s has no topic id", path);
@@ -240,7 +241,8 @@ void log_stat_op(struct store *s, struct store_stat *stat)
     stat->offline = atomic_load(&l->offline);
     struct segments *list = segments_enter(l);
     stat->segment_count = (int32_t)list->count;
-    stat->size_bytes = atomic_load(&l->sealed_bytes) + (int64_t)atomic_load(&list->at[list->count - 1]->size);
+    stat->size_bytes =
+        atomic_load(&l->sealed_bytes) + (int64_t)atomic_load(&list->at[list->count - 1]->size);
     segments_leave(l);
 }
 
@@ -256,7 +258,7 @@ size_t log_producers(struct log *l, struct log_producer *to, size_t room)
             to[count] = (struct log_producer){
                 .producer_id = p->id,
                 .epoch = p->epoch,
-                .last_sequence = p->batch_count == 0 ? -1 : p->batches[p->batch_count - 1].last_sequence,
+                .last_sequence = producer_last_sequence(p),
                 .last_timestamp = p->last_timestamp,
                 .coordinator_epoch = p->coordinator_epoch,
                 .txn_start_offset = p->txn_start_offset,

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A durable partition log, byte-compatible with Apache Kafka's directory layout, usable without a
- * broker. A log is a `struct store` (store/store.h): append, read, seek, trim, flush, stat go through
- * log_store(). This header adds what only a log on disk has: opening with recovery, retention, leader
- * epochs, producer state, record batches (reading and building), and the files of a log directory.
+ * broker. A log is a `struct store` (store/store.h): append, read, seek, trim, flush, stat go
+ * through log_store(). This header adds what only a log on disk has: opening with recovery,
+ * retention, leader epochs, producer state, record batches (reading and building), and the files of
+ * a log directory.
  *
- * Threads: as store.h says; log_configure, log_roll, log_retain, log_flush may run beside appends and
- * reads. log_open, log_close, log_delete: nobody else uses the log.
+ * Threads: as store.h says; log_configure, log_roll, log_retain, log_flush may run beside appends
+ * and reads. log_open, log_close, log_delete: nobody else uses the log.
  */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
@@ -65,7 +66,7 @@ enum log_shutdown { LOG_UNCLEAN, LOG_CLEAN };
 
 struct log_open {
     const char *path;         /* the partition's directory; made when missing */
-    struct uuid topic_id;     /* zero: whatever partition.metadata says; a different one is OUT_EXISTS */
+    struct uuid topic_id;     /* zero: as partition.metadata says; another: OUT_EXISTS */
     int64_t recovery_point;   /* from the checkpoint, 0 when unknown */
     int64_t start_offset;     /* from the checkpoint, 0 when not there */
     enum log_shutdown was;    /* whether .kafka_cleanshutdown was there */
@@ -181,8 +182,8 @@ struct log_batch {
     uint32_t crc;
 };
 
-/* Takes the batch at *rest and advances. OUT_MORE: cut off (or nothing); OUT_CORRUPT_MESSAGE: lengths
- * or magic are wrong; OUT_INVALID_RECORD: offsets are. The checksum is not looked at. */
+/* Takes the batch at *rest and advances. OUT_MORE: cut off (or nothing); OUT_CORRUPT_MESSAGE:
+ * lengths or magic are wrong; OUT_INVALID_RECORD: offsets are. The checksum is not looked at. */
 MUST enum outcome log_batch_next(struct bytes *rest, struct log_batch *batch);
 MUST bool log_batch_crc_good(const struct log_batch *batch);
 
@@ -194,10 +195,11 @@ struct log_record {
     struct bytes headers;    /* for log_header_next */
 };
 
-/* Walk of a batch's records: log_records_begin, then log_records_next until OUT_END; log_records_fini
- * always. Views point into the batch or into memory of the walk (compressed batches), which is
- * bounded by `limit_bytes`. OUT_CORRUPT_MESSAGE, OUT_BAD_COMPRESSION, OUT_INVALID_RECORD (records do
- * not fit the header), OUT_TOO_LARGE (above the limit), OUT_NO_MEMORY. */
+/* Walk of a batch's records: log_records_begin, then log_records_next until OUT_END;
+ * log_records_fini always. Views point into the batch or into memory of the walk (compressed
+ * batches), which is bounded by `limit_bytes`. OUT_CORRUPT_MESSAGE, OUT_BAD_COMPRESSION,
+ * OUT_INVALID_RECORD (records do not fit the header), OUT_TOO_LARGE (above the limit),
+ * OUT_NO_MEMORY. */
 struct log_records {
     struct log_batch batch;
     struct bytes rest;
@@ -205,7 +207,8 @@ struct log_records {
     int32_t index;         /* of the next record */
     int64_t base_offset;   /* of inner offsets; magic 0 and 1 */
 };
-MUST enum outcome log_records_begin(struct log_records *r, const struct log_batch *b, size_t limit_bytes);
+MUST enum outcome log_records_begin(struct log_records *r, const struct log_batch *b,
+                                    size_t limit_bytes);
 MUST enum outcome log_records_next(struct log_records *r, struct log_record *record);
 void log_records_fini(struct log_records *r);
 
@@ -228,8 +231,8 @@ void log_builder_init(struct log_builder *b, size_t limit_bytes);
 void log_builder_reset(struct log_builder *b); /* empty again, memory kept */
 void log_builder_fini(struct log_builder *b);
 /* Adds a record. Returns the batch's size so far. */
-size_t log_builder_add(struct log_builder *b, int64_t timestamp, struct bytes key, struct bytes value,
-                       const struct log_header *headers, int32_t header_count);
+size_t log_builder_add(struct log_builder *b, int64_t timestamp, struct bytes key,
+                       struct bytes value, const struct log_header *headers, int32_t header_count);
 
 struct log_builder_end {
     int64_t base_offset;    /* 0: append assigns it */
@@ -260,8 +263,9 @@ const char *log_codec_name(enum log_codec codec);
 
 /* ---- reading whole logs: coordinators, dumps ---- */
 
-/* Calls `each` for every batch from `from` up to `to`, in order; the batch is in memory until `each`
- * returns; anything but OUT_OK from it (OUT_END is not allowed) ends the scan and is returned. Reads a few MiB at a time. */
+/* Calls `each` for every batch from `from` up to `to`, in order; the batch is in memory until
+ * `each` returns; anything but OUT_OK from it (OUT_END is not allowed) ends the scan and is
+ * returned. Reads a few MiB at a time. */
 MUST enum outcome log_scan(struct log *l, int64_t from, int64_t to,
                            enum outcome (*each)(void *context, const struct log_batch *batch),
                            void *context);
@@ -297,7 +301,8 @@ struct logdir_offset {
     int32_t partition;
     int64_t offset;
 };
-/* A missing file is an empty list. `list` is malloc'ed, sorted by (topic, partition). OUT_CORRUPT. */
+/* A missing file is an empty list. `list` is malloc'ed, sorted by (topic, partition).
+ * OUT_CORRUPT. */
 MUST enum outcome logdir_offsets_read(const char *dir, enum logdir_checkpoint which,
                                       struct logdir_offset **list, size_t *count);
 MUST enum outcome logdir_offsets_write(const char *dir, enum logdir_checkpoint which,
@@ -311,8 +316,8 @@ struct logdir_partition {
     int32_t partition;
     struct uuid topic_id; /* of partition.metadata, zero when it has none */
 };
-/* The partition directories in `dir`, malloc'ed and sorted. Removes `-delete` directories for good and
- * leaves `-stray` and `-future` ones alone. Others that are no partition are ignored. */
+/* The partition directories in `dir`, malloc'ed and sorted. Removes `-delete` directories for
+ * good and leaves `-stray` and `-future` ones alone. Others that are no partition are ignored. */
 MUST enum outcome logdir_partitions(const char *dir, struct logdir_partition **list, size_t *count);
 
 /* Writes `text` to DIR/NAME so that after a crash it is there whole or not at all. */

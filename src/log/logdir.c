@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files of a log directory: who it belongs to, its lock, the clean-shutdown marker, checkpoints,
- * and which partitions it holds. Small text files, written whole: temporary file, flush, rename, flush
- * of the directory.
+ * The files of a log directory: who it belongs to, its lock, the clean-shutdown marker,
+ * checkpoints, and which partitions it holds. Small text files, written whole: temporary file,
+ * flush, rename, flush of the directory.
  */
 #include "log/partition.h"
 
@@ -25,7 +25,8 @@ static enum outcome checked_path(char to[static LOG_PATH_MAX], const char *dir, 
 {
     int used = snprintf(to, LOG_PATH_MAX, "%s/%s", dir, name);
     return used > 0 && used < LOG_PATH_MAX - 8 ? OUT_OK
-                                               : fail(OUT_TOO_LARGE, "path %s/%s is too long", dir, name);
+                                               : fail(OUT_TOO_LARGE, "path %s/%s is too long", dir,
+                                                      name);
 }
 
 enum outcome logdir_file_write(const char *dir, const char *name, struct bytes text)
@@ -89,16 +90,19 @@ enum outcome logdir_meta_read(const char *dir, struct log_meta_properties *m)
     if (o != OUT_OK)
         return o;
     memset(m, 0, sizeof *m);
-    if (!property(text, "version", value, sizeof value) || !whole_number(value, &number) || number < 0 ||
+    if (!property(text, "version", value, sizeof value) || !whole_number(value, &number) ||
+        number < 0 ||
         number > 1)
         o = fail(OUT_CORRUPT, "%s/" META_NAME ": no line version=0 or version=1", dir);
     m->version = (int32_t)number;
     const char *id_key = m->version == 0 ? "broker.id" : "node.id";
-    if (o == OUT_OK && (!property(text, id_key, value, sizeof value) || !whole_number(value, &number) ||
+    if (o == OUT_OK &&
+        (!property(text, id_key, value, sizeof value) || !whole_number(value, &number) ||
                         number < 0 || number > INT32_MAX))
         o = fail(OUT_CORRUPT, "%s/" META_NAME ": no line %s=NUMBER", dir, id_key);
     m->node_id = (int32_t)number;
-    if (o == OUT_OK && !property(text, "cluster.id", m->cluster_id, sizeof m->cluster_id) && m->version == 1)
+    if (o == OUT_OK && !property(text, "cluster.id", m->cluster_id, sizeof m->cluster_id) &&
+        m->version == 1)
         o = fail(OUT_CORRUPT, "%s/" META_NAME ": no line cluster.id=ID", dir);
     if (!property(text, "directory.id", m->directory_id, sizeof m->directory_id))
         m->directory_id[0] = '\0';
@@ -133,7 +137,8 @@ enum outcome logdir_lock(const char *dir, int *lock)
     close(*lock);
     *lock = -1;
     errno = 0;
-    return fail(OUT_IN_USE, "%s is used by another process (its " LOCK_NAME " file is locked)", dir);
+    return fail(OUT_IN_USE, "%s is used by another process (its " LOCK_NAME " file is locked)",
+                dir);
 }
 
 void logdir_unlock(const char *dir, int lock)
@@ -168,6 +173,7 @@ enum outcome logdir_clean_take(const char *dir, enum log_shutdown *was, int64_t 
 enum outcome logdir_clean_write(const char *dir, int64_t broker_epoch)
 {
     char text[64];
-    int used = snprintf(text, sizeof text, "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", broker_epoch);
+    int used =
+        snprintf(text, sizeof text, "{\"version\":0,\"brokerEpoch\":%" PRId64 "}", broker_epoch);
     return logdir_file_write(dir, CLEAN_NAME, bytes_view(text, (size_t)used));
 }

@@ -75,9 +75,10 @@ static inline const struct log_options *log_opts(const struct log *l)
     return &atomic_load_explicit(&l->options, memory_order_acquire)->options;
 }
 
-/* Between enter and leave the list and its segments stay. Short visits only; hold a segment to keep
- * it for longer. The counter goes up before the list is looked at, and whoever replaces the list looks
- * at the counter after that: both in the one order of sequentially consistent operations. */
+/* Between enter and leave the list and its segments stay. Short visits only; hold a segment to
+ * keep it for longer. The counter goes up before the list is looked at, and whoever replaces the
+ * list looks at the counter after that: both in the one order of sequentially consistent
+ * operations. */
 static inline struct segments *segments_enter(struct log *l)
 {
     atomic_fetch_add(&l->readers, 1);
@@ -106,13 +107,14 @@ MUST enum outcome log_roll_locked(struct log *l, int64_t now_ms);
 /* Disk trouble that cannot be undone: nothing more is written. Returns OUT_OFFLINE. */
 enum outcome log_go_offline(struct log *l);
 
-/* Under append_lock: what a batch in the log (offsets assigned) means to producers, transactions and
- * epochs. OUT_NO_MEMORY, or trouble with the files of these. */
+/* Under append_lock: what a batch in the log (offsets assigned) means to producers, transactions
+ * and epochs. OUT_NO_MEMORY, or trouble with the files of these. */
 MUST enum outcome log_account(struct log *l, const struct log_batch *b);
 /* Saves the epochs; failure takes the log offline. */
 MUST enum outcome log_save_epochs(struct log *l);
 
-MUST enum outcome log_append_op(struct store *s, const struct store_append *a, struct store_appended *done);
+MUST enum outcome log_append_op(struct store *s, const struct store_append *a,
+                                struct store_appended *done);
 MUST enum outcome log_read_op(struct store *s, const struct store_read *r, struct store_view *view);
 MUST enum outcome log_seek_op(struct store *s, int64_t timestamp, struct store_place *place);
 MUST enum outcome log_trim_op(struct store *s, int64_t offset, int64_t *start_offset);
@@ -128,7 +130,8 @@ static inline struct log *log_of(struct store *s)
 MUST enum outcome recover_open(struct log *l, const struct log_open *what);
 /* Rebuilds indexes of `s` from its file, cuts the file behind the last good batch. */
 MUST enum outcome recover_segment(struct log *l, struct segment *s, int64_t *next_offset);
-/* Producers as of the log's end: newest snapshot at or below `limit`, then the batches behind it. */
+/* Producers as of the log's end: newest snapshot at or below `limit`, then the batches behind
+ * it. */
 MUST enum outcome recover_producers(struct log *l, int64_t limit, int64_t now_ms);
 
 /* The files of a partition, by kind, offsets ascending. */

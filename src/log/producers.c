@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Producer state. A hash table by producer id; a batch is compared with the last five of its producer
- * (KIP-98): the same first and last sequence is a duplicate, the next sequence is accepted, all else
- * refused. Markers end transactions and may raise the epoch (KIP-890).
+ * Producer state. A hash table by producer id; a batch is compared with the last five of its
+ * producer (KIP-98): the same first and last sequence is a duplicate, the next sequence is
+ * accepted, all else refused. Markers end transactions and may raise the epoch (KIP-890).
  */
 #include "log/producers.h"
 
@@ -74,7 +74,8 @@ static struct producer *find_or_add(struct producers *p, int64_t id)
     p->count++;
     check(p->count < p->room);
     *at = (struct producer){
-        .id = id, .epoch = -1, .coordinator_epoch = -1, .txn_start_offset = -1, .last_timestamp = -1};
+        .id =
+            id, .epoch = -1, .coordinator_epoch = -1, .txn_start_offset = -1, .last_timestamp = -1};
     return at;
 }
 
@@ -84,7 +85,7 @@ static int32_t sequence_add(int32_t sequence, int32_t more)
     return (int32_t)(((uint32_t)sequence + (uint32_t)more) & INT32_MAX);
 }
 
-static int32_t last_sequence(const struct producer *at)
+int32_t producer_last_sequence(const struct producer *at)
 {
     return at->batch_count == 0 ? -1 : at->batches[at->batch_count - 1].last_sequence;
 }
@@ -112,7 +113,7 @@ enum outcome producers_check(const struct producers *p, const struct log_batch *
         if (b->base_sequence != 0 && at->epoch != -1)
             return OUT_OUT_OF_ORDER_SEQUENCE;
     } else {
-        int32_t last = last_sequence(at);
+        int32_t last = producer_last_sequence(at);
         int32_t next = last == -1 ? 0 : sequence_add(last, 1);
         if (b->base_sequence != next)
             return OUT_OUT_OF_ORDER_SEQUENCE;
@@ -132,7 +133,9 @@ static bool marker_of(const struct log_batch *b, enum log_marker *type, int32_t 
     if (r.key.at == NULL || r.key.size < 4 || get_be16(r.key.at + 2) > LOG_MARKER_COMMIT)
         return false;
     *type = get_be16(r.key.at + 2) == LOG_MARKER_COMMIT ? LOG_MARKER_COMMIT : LOG_MARKER_ABORT;
-    *coordinator_epoch = r.value.at != NULL && r.value.size >= 6 ? (int32_t)get_be32(r.value.at + 2) : -1;
+    *coordinator_epoch = -1;
+    if (r.value.at != NULL && r.value.size >= 6)
+        *coordinator_epoch = (int32_t)get_be32(r.value.at + 2);
     return true;
 }
 
@@ -161,7 +164,8 @@ static void find_first_open(struct producers *p)
     p->first_open_offset = INT64_MAX;
     for (size_t i = 0; i < p->room; i++) {
         const struct producer *at = &p->table[i];
-        if (at->id != -1 && at->txn_start_offset >= 0 && at->txn_start_offset < p->first_open_offset)
+        if (at->id != -1 && at->txn_start_offset >= 0 &&
+            at->txn_start_offset < p->first_open_offset)
             p->first_open_offset = at->txn_start_offset;
     }
 }

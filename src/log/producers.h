@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a partition remembers of its producers: the last five batches of each (duplicates and gaps are
- * told from them), open transactions, and the snapshot files that carry it across restarts. All calls
- * under the partition's append lock.
+ * What a partition remembers of its producers: the last five batches of each (duplicates and gaps
+ * are told from them), open transactions, and the snapshot files that carry it across restarts. All
+ * calls under the partition's append lock.
  */
 #ifndef LOG_PRODUCERS_H
 #define LOG_PRODUCERS_H
@@ -48,6 +48,8 @@ void producers_clear(struct producers *p);
 /* NULL: not known. */
 struct producer *producers_find(const struct producers *p, int64_t id);
 
+int32_t producer_last_sequence(const struct producer *at); /* -1: no batch is known */
+
 /* Whether the batch may follow. OUT_OK with *twin: it is a duplicate of that one. Otherwise
  * OUT_OUT_OF_ORDER_SEQUENCE, OUT_INVALID_PRODUCER_EPOCH, OUT_INVALID_TXN_STATE. */
 MUST enum outcome producers_check(const struct producers *p, const struct log_batch *b,
@@ -56,8 +58,9 @@ MUST enum outcome producers_check(const struct producers *p, const struct log_ba
 /* Room for one more producer, so that the update after a write cannot fail. */
 MUST enum outcome producers_reserve(struct producers *p);
 
-/* Takes a written batch (offsets assigned) into account; batches without producer id are ignored. For
- * control batches `ended` is filled (producer_id -1 when it was no transaction marker). */
+/* Takes a written batch (offsets assigned) into account; batches without producer id are
+ * ignored. For control batches `ended` is filled (producer_id -1 when it was no transaction
+ * marker). */
 void producers_update(struct producers *p, const struct log_batch *b, struct producer_ended *ended);
 
 /* Whether a marker's coordinator epoch is acceptable: OUT_TXN_COORDINATOR_FENCED, and
@@ -66,8 +69,8 @@ MUST enum outcome producers_check_marker(const struct producers *p, const struct
 
 void producers_expire(struct producers *p, int64_t now_ms, int64_t expiration_ms);
 
-MUST enum outcome producers_save(const struct producers *p, const struct log_io *io, const char *path,
-                                 enum io_sync sync);
+MUST enum outcome producers_save(const struct producers *p, const struct log_io *io,
+                                 const char *path, enum io_sync sync);
 /* OUT_CORRUPT: not a whole snapshot; the state is empty then. */
 MUST enum outcome producers_load(struct producers *p, const struct log_io *io, const char *path);
 

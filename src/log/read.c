@@ -13,7 +13,8 @@
 #define ACTIVE_MAP GiB(2) /* address space for a segment that still grows: no segment is larger */
 
 /* The whole segment in memory; made once. The active one gets room to grow. */
-static enum outcome map_body(struct log *l, struct segment *s, struct body *body, const uint8_t **map)
+static enum outcome map_body(struct log *l, struct segment *s, struct body *body,
+                             const uint8_t **map)
 {
     *map = atomic_load_explicit(&body->map, memory_order_acquire);
     if (likely(*map != NULL))
@@ -108,13 +109,15 @@ enum outcome log_read_op(struct store *store, const struct store_read *r, struct
         }
         return OUT_OK;
     }
-    /* Nothing at or below the offset: retention was faster. Nothing behind it: the end of the log. */
+    /* Nothing at or below the offset: retention was faster. Nothing behind it: the end of the
+     * log. */
     return r->offset < atomic_load(&l->start_offset) ? OUT_OFFSET_OUT_OF_RANGE : OUT_OK;
 }
 
 /* Batches of one held segment. OUT_END: go on with the next one; else the scan's result. */
 static enum outcome scan_segment(struct log *l, struct segment *s, int64_t from, int64_t to,
-                                 enum outcome (*each)(void *, const struct log_batch *), void *context)
+                                 enum outcome (*each)(void *,
+                                                      const struct log_batch *), void *context)
 {
     struct body *body;
     struct scan scan;
@@ -134,13 +137,15 @@ static enum outcome scan_segment(struct log *l, struct segment *s, int64_t from,
     }
     scan_fini(&scan);
     if (!done && (o == OUT_MORE || o == OUT_CORRUPT_MESSAGE || o == OUT_INVALID_RECORD))
-        return fail(OUT_CORRUPT, "%s: bad batch in segment %lld", l->path, (long long)s->base_offset);
+        return fail(OUT_CORRUPT, "%s: bad batch in segment %lld", l->path,
+                    (long long)s->base_offset);
     check(!done || o != OUT_END); /* `each` must not use it */
     return o;
 }
 
 enum outcome log_scan(struct log *l, int64_t from, int64_t to,
-                      enum outcome (*each)(void *context, const struct log_batch *batch), void *context)
+                      enum outcome (*each)(void *context,
+                                           const struct log_batch *batch), void *context)
 {
     struct segment *s = segments_hold_at(l, from);
     if (s == NULL)

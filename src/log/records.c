@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Walking the records of a batch, decompressing first when need be. Happy path: begin, next until
- * OUT_END, fini. Every length is checked against the bytes that are left; a record must fill exactly
- * the length it claims, and a batch must hold exactly the records its header counts.
+ * OUT_END, fini. Every length is checked against the bytes that are left; a record must fill
+ * exactly the length it claims, and a batch must hold exactly the records its header counts.
  */
 #include "log/batch.h"
 

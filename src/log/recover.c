@@ -2,10 +2,10 @@
 /*
  * From files to a log that can be appended to.
  *
- * After a clean stop files are trusted: only the tail of the active segment is walked, from its last
- * index entry. After a crash every segment from the recovery point on is verified batch by batch; at the
- * first bad one the file is cut, and later segments go. What can be derived (indexes, epochs,
- * producers, aborted transactions) is derived again for those segments.
+ * After a clean stop files are trusted: only the tail of the active segment is walked, from its
+ * last index entry. After a crash every segment from the recovery point on is verified batch by
+ * batch; at the first bad one the file is cut, and later segments go. What can be derived (indexes,
+ * epochs, producers, aborted transactions) is derived again for those segments.
  */
 #include "log/partition.h"
 
@@ -93,7 +93,8 @@ static enum outcome walk_tail(struct log *l, struct segment *s, int64_t *next_of
         s->max_timestamp_offset = s->base_offset + index_relative(&body->times, times - 1);
         atomic_store(&s->max_timestamp, index_time(&body->times, times - 1));
     }
-    scan_init(&scan, l->io, body->fd, entries == 0 ? 0 : index_position(&body->offsets, entries - 1), s->size);
+    uint64_t from = entries == 0 ? 0 : index_position(&body->offsets, entries - 1);
+    scan_init(&scan, l->io, body->fd, from, s->size);
     while ((o = scan_next(&scan, &b)) == OUT_OK && b.base_offset >= *next_offset) {
         *next_offset = b.last_offset + 1;
         if (b.max_timestamp > s->max_timestamp) {
@@ -164,7 +165,8 @@ static enum outcome open_segment(struct log *l, struct opening *op, size_t i, si
 }
 
 /* Later segments go when one was cut or does not end where the next begins. */
-static bool ends_short(const struct opening *op, const struct log *l, int64_t truncated_before, size_t i)
+static bool ends_short(const struct opening *op, const struct log *l, int64_t truncated_before,
+                       size_t i)
 {
     return l->recovered.bytes_truncated != truncated_before && i + 1 < op->files.count[FILE_LOG];
 }
@@ -188,8 +190,8 @@ static enum outcome open_segments(struct log *l, struct opening *op)
     return o;
 }
 
-/* Publishes what is there; an empty directory, or one whose data all lies below the start offset, gets
- * a fresh segment. */
+/* Publishes what is there; an empty directory, or one whose data all lies below the start
+ * offset, gets a fresh segment. */
 static enum outcome publish(struct log *l, struct opening *op)
 {
     enum outcome o = OUT_OK;

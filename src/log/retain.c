@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Beginning segments and letting go of them: roll, retention by start, age and size, DeleteRecords.
- * Deleted segments leave the list first; readers that still hold one keep its descriptor. Their files
- * are renamed to .deleted and unlinked after a delay.
+ * Deleted segments leave the list first; readers that still hold one keep its descriptor. Their
+ * files are renamed to .deleted and unlinked after a delay.
  */
 #include "log/partition.h"
 

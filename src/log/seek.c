@@ -2,7 +2,8 @@
 /*
  * Finding a record by time: the first segment that reaches the timestamp, its time index, then the
  * batches behind that entry, then the records of the first batch that reaches it, decompressed when
- * need be. Reads the disk; one walk over at most one index interval and one batch in the usual case.
+ * need be. Reads the disk; one walk over at most one index interval and one batch in the usual
+ * case.
  */
 #include "log/partition.h"
 

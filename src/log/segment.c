@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Segments: their files, opening and closing them, index entries, and finding a batch by offset.
- * Sealed segments are opened at the first read and closed again when idle, so that thousands of them
- * cost no descriptors. An index file that is missing or odd is built again from the segment.
+ * Sealed segments are opened at the first read and closed again when idle, so that thousands of
+ * them cost no descriptors. An index file that is missing or odd is built again from the segment.
  */
 #include "log/segment.h"
 
@@ -17,11 +17,13 @@
 
 #define HOP KiB(4) /* read at once while hopping over headers: an index interval */
 
-void segment_path(char to[static LOG_PATH_MAX], const char *dir, int64_t offset, enum segment_file kind,
-                  const char *suffix)
+void segment_path(char to[static LOG_PATH_MAX], const char *dir, int64_t offset,
+                  enum segment_file kind, const char *suffix)
 {
-    static const char *const names[FILE_KINDS] = {"log", "index", "timeindex", "txnindex", "snapshot"};
-    int used = snprintf(to, LOG_PATH_MAX, "%s/%020" PRId64 ".%s%s", dir, offset, names[kind], suffix);
+    static const char *const names[FILE_KINDS] =
+        {"log", "index", "timeindex", "txnindex", "snapshot"};
+    int used =
+        snprintf(to, LOG_PATH_MAX, "%s/%020" PRId64 ".%s%s", dir, offset, names[kind], suffix);
     check(used > 0 && used < LOG_PATH_MAX);
 }
 
@@ -45,8 +47,8 @@ static void release(struct store_hold *hold)
     free(s);
 }
 
-enum outcome segment_new(const struct log_io *io, const char *dir, int64_t base_offset, uint64_t size,
-                         struct segment **segment)
+enum outcome segment_new(const struct log_io *io, const char *dir, int64_t base_offset,
+                         uint64_t size, struct segment **segment)
 {
     struct segment *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -215,7 +217,8 @@ void segment_note_end(struct segment *s)
     struct body *body = atomic_load(&s->body);
     int64_t timestamp = atomic_load(&s->max_timestamp);
     if (timestamp != TIME_UNKNOWN)
-        index_add_time(&body->times, timestamp, (int32_t)(s->max_timestamp_offset - s->base_offset));
+        index_add_time(&body->times, timestamp,
+                       (int32_t)(s->max_timestamp_offset - s->base_offset));
 }
 
 enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
@@ -231,7 +234,8 @@ enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
 }
 
 enum outcome segment_find(struct body *body, const struct log_io *io, const struct segment *s,
-                          uint64_t size, int64_t offset, uint64_t *position, struct log_batch *header)
+                          uint64_t size, int64_t offset, uint64_t *position,
+                          struct log_batch *header)
 {
     uint8_t hop[HOP];
     uint64_t from = 0, at = 0;
@@ -247,7 +251,8 @@ enum outcome segment_find(struct body *body, const struct log_io *io, const stru
             if (o != OUT_OK)
                 return o;
         }
-        enum outcome o = batch_parse(hop + (at - from), held - (size_t)(at - from), size - at, header);
+        enum outcome o =
+            batch_parse(hop + (at - from), held - (size_t)(at - from), size - at, header);
         if (o != OUT_OK)
             return fail(OUT_CORRUPT, "%s: bad batch at %llu of segment %lld", s->dir,
                         (unsigned long long)at, (long long)s->base_offset);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One segment: a .log file, its indexes, and what is open of them. The active segment is appended to
- * under the partition's lock; everything else may be read by anybody who holds the segment.
+ * One segment: a .log file, its indexes, and what is open of them. The active segment is appended
+ * to under the partition's lock; everything else may be read by anybody who holds the segment.
  */
 #ifndef LOG_SEGMENT_H
 #define LOG_SEGMENT_H
@@ -38,13 +38,14 @@ struct segment {
     atomic_bool used;             /* since the last idle pass */
 };
 
-enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIMEINDEX, FILE_TXNINDEX, FILE_SNAPSHOT, FILE_KINDS };
-void segment_path(char to[static LOG_PATH_MAX], const char *dir, int64_t offset, enum segment_file kind,
-                  const char *suffix);
+enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIMEINDEX, FILE_TXNINDEX, FILE_SNAPSHOT,
+                   FILE_KINDS };
+void segment_path(char to[static LOG_PATH_MAX], const char *dir, int64_t offset,
+                  enum segment_file kind, const char *suffix);
 
 /* A segment that exists with `size` good bytes; nothing is opened. */
-MUST enum outcome segment_new(const struct log_io *io, const char *dir, int64_t base_offset, uint64_t size,
-                              struct segment **segment);
+MUST enum outcome segment_new(const struct log_io *io, const char *dir, int64_t base_offset,
+                              uint64_t size, struct segment **segment);
 /* Makes the files of an empty segment and opens it for appending. */
 MUST enum outcome segment_create(const struct log_io *io, const char *dir, int64_t base_offset,
                                  int64_t now_ms, struct segment **segment);
@@ -65,8 +66,8 @@ void segment_note_end(struct segment *s);
 /* Writes both index files. */
 MUST enum outcome segment_save_indexes(struct segment *s, enum io_sync sync);
 
-/* Finds the first batch whose last offset is at or above `offset` in the first `size` bytes. OUT_END:
- * none. `header` gets its fields; `at` in it is not valid. */
+/* Finds the first batch whose last offset is at or above `offset` in the first `size` bytes.
+ * OUT_END: none. `header` gets its fields; `at` in it is not valid. */
 MUST enum outcome segment_find(struct body *body, const struct log_io *io, const struct segment *s,
                                uint64_t size, int64_t offset, uint64_t *position,
                                struct log_batch *header);
@@ -81,8 +82,8 @@ struct scan {
     uint64_t from;
 };
 void scan_init(struct scan *s, const struct log_io *io, int fd, uint64_t from, uint64_t end);
-/* OUT_END; OUT_MORE: a batch is cut by the end; OUT_CORRUPT_MESSAGE, OUT_INVALID_RECORD: bad header;
- * OUT_IO, OUT_NO_MEMORY. The batch stays until the next call. */
+/* OUT_END; OUT_MORE: a batch is cut by the end; OUT_CORRUPT_MESSAGE, OUT_INVALID_RECORD: bad
+ * header; OUT_IO, OUT_NO_MEMORY. The batch stays until the next call. */
 MUST enum outcome scan_next(struct scan *s, struct log_batch *b);
 void scan_fini(struct scan *s);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Producer snapshots, Kafka's format: int16 version 1, uint32 CRC-32C of everything behind it, int32
- * count, entries. Only the last batch of each producer is kept. A torn file is told by its checksum.
+ * Producer snapshots, Kafka's format: int16 version 1, uint32 CRC-32C of everything behind it,
+ * int32 count, entries. Only the last batch of each producer is kept. A torn file is told by its
+ * checksum.
  */
 #include "log/producers.h"
 

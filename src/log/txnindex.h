@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Aborted transactions of a partition, in memory and in the .txnindex files of its segments (34 bytes
- * an entry: int16 version 0, producer id, first offset, last offset, last stable offset). An entry is
- * in the file of the segment that holds the abort marker. Under the partition's append lock.
+ * Aborted transactions of a partition, in memory and in the .txnindex files of its segments (34
+ * bytes an entry: int16 version 0, producer id, first offset, last offset, last stable offset). An
+ * entry is in the file of the segment that holds the abort marker. Under the partition's append
+ * lock.
  */
 #ifndef LOG_TXNINDEX_H
 #define LOG_TXNINDEX_H
@@ -21,7 +22,8 @@ MUST enum outcome txnindex_add(struct txnindex *t, const struct log_aborted *a);
 /* Forgets what ends before `start` or at and after `end`. */
 void txnindex_cut(struct txnindex *t, int64_t start, int64_t end);
 /* Appends one entry to a segment's file, which comes into being with it. */
-MUST enum outcome txnindex_write(const struct log_io *io, const char *path, const struct log_aborted *a);
+MUST enum outcome txnindex_write(const struct log_io *io, const char *path,
+                                 const struct log_aborted *a);
 /* Adds the entries of a file; a missing one has none. OUT_CORRUPT. */
 MUST enum outcome txnindex_read(struct txnindex *t, const struct log_io *io, const char *path);
 

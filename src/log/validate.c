@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client's batch must be before it may touch the log, in Kafka's order of checks. Happy path:
- * one header, one checksum, one walk over the records when they are not compressed; two header fields
- * are corrected (largest timestamp, timestamp type) and the checksum redone only when they were wrong.
- * Compressed records are looked into only with validation FULL, for compacted topics, and when the
- * topic wants another compression.
+ * What a client's batch must be before it may touch the log, in Kafka's order of checks. Happy
+ * path: one header, one checksum, one walk over the records when they are not compressed; two
+ * header fields are corrected (largest timestamp, timestamp type) and the checksum redone only when
+ * they were wrong. Compressed records are looked into only with validation FULL, for compacted
+ * topics, and when the topic wants another compression.
  */
 #include "log/partition.h"
 
@@ -132,11 +132,13 @@ static enum outcome trust_claims(struct walk *w, const struct log_batch *b)
 }
 
 /* The same batch with its records in the topic's compression. */
-static enum outcome recompress(const struct log_options *opts, struct bytes records, struct checked *c)
+static enum outcome recompress(const struct log_options *opts, struct bytes records,
+                               struct checked *c)
 {
     uint8_t *packed, *at;
     size_t size;
-    enum outcome o = log_compress(opts->compression, opts->compression_level, records, &packed, &size);
+    enum outcome o =
+        log_compress(opts->compression, opts->compression_level, records, &packed, &size);
     if (o != OUT_OK)
         return o;
     if (LOG_BATCH_HEADER + size > (size_t)opts->max_message_bytes)

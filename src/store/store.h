@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The storage interface: what cursors, retention, groups and the doors above know of a log, be it on
- * disk (log/) or in memory. Records go in as Kafka record batches and come out as views of bytes.
+ * The storage interface: what cursors, retention, groups and the doors above know of a log, be it
+ * on disk (log/) or in memory. Records go in as Kafka record batches and come out as views of
+ * bytes.
  *
  * Threads: store_append may be called by any thread (it locks inside, for offset assignment and the
- * write only); store_read, store_seek and store_stat take no lock; store_flush, store_trim may block
- * on the disk and belong into background threads. A view holds what it points to until it is dropped:
- * retention may delete the segment meanwhile.
+ * write only); store_read, store_seek and store_stat take no lock; store_flush, store_trim may
+ * block on the disk and belong into background threads. A view holds what it points to until it is
+ * dropped: retention may delete the segment meanwhile.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -21,7 +22,7 @@ enum store_origin {
     STORE_CLIENT,      /* Produce: every check; base offset and leader epoch are assigned */
     STORE_COORDINATOR, /* built by us: offset and leader epoch are assigned, nothing is checked */
     STORE_RAFT,        /* metadata log: as coordinator, but the leader epoch in the batch is kept */
-    STORE_REPLICA,     /* copied from a leader: offsets and epoch in the batch are kept, CRC checked */
+    STORE_REPLICA,     /* copied from a leader: offsets and epoch are kept, the CRC is checked */
 };
 
 /* A record that a batch was refused for (Kafka's record_errors). */
@@ -46,7 +47,7 @@ struct store_appended {
     int64_t last_offset;
     int64_t log_append_time_ms; /* -1 with CreateTime; a duplicate: its batch's largest timestamp */
     int64_t log_start_offset;   /* -1 when refused before the log was reached */
-    bool duplicate;             /* of one of the producer's last five batches: nothing was written */
+    bool duplicate;             /* of one of the producer's last five: nothing was written */
     struct store_record_error *errors;
     size_t error_count;
     const char *error_text;     /* sentence for the refusal as a whole, static, or NULL */
@@ -106,7 +107,7 @@ struct store_stat {
     int64_t start_offset;
     int64_t end_offset;
     int64_t high_watermark;  /* the end, on one node */
-    int64_t stable_offset;   /* first offset of the oldest open transaction, else the high watermark */
+    int64_t stable_offset;   /* start of the oldest open transaction, else high watermark */
     int64_t flushed_offset;  /* everything below survives a power cut */
     int64_t size_bytes;
     int32_t segment_count;
@@ -145,13 +146,15 @@ MUST static inline enum outcome store_read(struct store *s, const struct store_r
 
 /* First record at or after a timestamp, or one of the STORE_ places. Offsets stop at the end of the
  * log: the caller bounds them by the high watermark or the last stable offset. Reads the disk. */
-MUST static inline enum outcome store_seek(struct store *s, int64_t timestamp, struct store_place *place)
+MUST static inline enum outcome store_seek(struct store *s, int64_t timestamp,
+                                           struct store_place *place)
 {
     return s->ops->seek(s, timestamp, place);
 }
 
-/* Moves the start of the log up to `offset` (Kafka's DeleteRecords); below the start nothing happens.
- * OUT_OFFSET_OUT_OF_RANGE above the high watermark or negative. The caller checkpoints the start. */
+/* Moves the start of the log up to `offset` (Kafka's DeleteRecords); below the start nothing
+ * happens. OUT_OFFSET_OUT_OF_RANGE above the high watermark or negative. The caller checkpoints
+ * the start. */
 MUST static inline enum outcome store_trim(struct store *s, int64_t offset, int64_t *start_offset)
 {
     return s->ops->trim(s, offset, start_offset);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzz target: record batches, as a reader of stored bytes sees them and as a client sends them. The
- * first byte picks: bit 0 makes the checksum right (so that what lies behind it is reached), bits 1-3
- * set the topic's options, bit 4 a request version without zstd.
+ * Fuzz target: record batches, as a reader of stored bytes sees them and as a client sends them.
+ * The first byte picks: bit 0 makes the checksum right (so that what lies behind it is reached),
+ * bits 1-3 set the topic's options, bit 4 a request version without zstd.
  */
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -87,7 +87,8 @@ static void walk(struct bytes rest)
 
 static void send(uint8_t *at, size_t size, uint8_t flags)
 {
-    static const enum log_codec codecs[] = {LOG_CODEC_PRODUCER, LOG_CODEC_PRODUCER, LOG_NONE, LOG_ZSTD};
+    static const enum log_codec codecs[] =
+        {LOG_CODEC_PRODUCER, LOG_CODEC_PRODUCER, LOG_NONE, LOG_ZSTD};
     struct log_options o;
     struct arena arena;
     struct store_appended done;
@@ -120,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(batch, data + 1, batch_size);
     if ((flags & 1) && batch_size >= LOG_BATCH_HEADER) {
         uint32_t length = get_be32(batch + 8);
-        if (length <= batch_size - LOG_BATCH_OVERHEAD && length >= LOG_BATCH_HEADER - LOG_BATCH_OVERHEAD)
+        if (length <= batch_size - LOG_BATCH_OVERHEAD &&
+            length >= LOG_BATCH_HEADER - LOG_BATCH_OVERHEAD)
             put_be32(batch + 17, crc32c(0, batch + 21, length + LOG_BATCH_OVERHEAD - 21));
     }
     walk((struct bytes){batch, batch_size});
@@ -143,13 +145,15 @@ size_t fuzz_seed(size_t number, uint8_t *out, size_t room)
     log_builder_init(&b, LIMIT);
     for (size_t i = 0; i < 1 + shape * 3; i++)
         log_builder_add(&b, NOW + (int64_t)i, i % 2 ? bytes_of("key") : bytes_view(NULL, 0),
-                        shape == 2 ? bytes_of("value value value value value") : bytes_view(NULL, 0), &h,
+                        shape == 2
+                            ? bytes_of("value value value value value") : bytes_view(NULL, 0), &h,
                         shape > 0);
     end.producer_id = shape == 2 ? 7 : -1;
     end.base_sequence = shape == 2 ? 0 : -1;
     end.producer_epoch = shape == 2 ? 0 : -1;
     check(log_builder_finish(&b, &end, &at, &size) == OUT_OK);
-    check(log_compress(codec, INT32_MIN, bytes_view(at + LOG_BATCH_HEADER, size - LOG_BATCH_HEADER), &packed,
+    check(log_compress(codec, INT32_MIN, bytes_view(at + LOG_BATCH_HEADER, size - LOG_BATCH_HEADER),
+                       &packed,
                        &packed_size) == OUT_OK);
     size_t total = 1 + LOG_BATCH_HEADER + packed_size;
     check(total <= room);

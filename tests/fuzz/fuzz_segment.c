@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Fuzz target: the files of a partition. Five bytes head the input: whether the stop was clean, and
- * how the rest is shared out among .index, .timeindex, .snapshot and .log. Whatever the bytes, the log
- * opens, is read, appended to, closed, and then opens to what it was.
+ * how the rest is shared out among .index, .timeindex, .snapshot and .log. Whatever the bytes, the
+ * log opens, is read, appended to, closed, and then opens to what it was.
  */
 #include "base/check.h"
 #include "fuzz.h"
@@ -95,7 +95,8 @@ static int64_t use(struct log *l, enum log_shutdown was)
         return -1;
     (void)!store_seek(log_store(l), NOW, &p);
     (void)!store_seek(log_store(l), STORE_MAX_TIMESTAMP, &p);
-    struct store_read r = {.offset = (st.start_offset + st.end_offset) / 2, .limit_offset = INT64_MAX};
+    struct store_read r =
+        {.offset = (st.start_offset + st.end_offset) / 2, .limit_offset = INT64_MAX};
     if (store_read(log_store(l), &r, &v) == OUT_OK)
         store_hold_drop(v.hold);
     log_builder_init(&b, MiB(1));
@@ -173,7 +174,9 @@ size_t fuzz_seed(size_t number, uint8_t *out, size_t room)
     log_builder_init(&b, MiB(1));
     for (int i = 0; i < 8; i++) {
         struct store_appended done;
-        struct log_builder_end end = {.producer_id = i % 2 ? 5 : -1, .producer_epoch = 0, .base_sequence = i / 2 * (int)(number % 3 + 1)};
+        struct log_builder_end end =
+            {.producer_id = i % 2 ? 5 : -1, .producer_epoch = 0,
+             .base_sequence = i / 2 * (int)(number % 3 + 1)};
         struct store_append a = {.origin = STORE_CLIENT, .now_ms = NOW, .leader_epoch = i / 3};
         log_builder_reset(&b);
         for (size_t k = 0; k <= number % 3; k++)

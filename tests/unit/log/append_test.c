@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client's batch is refused for and how, as a real broker answers (the produce and idempotence
- * probes), and what is changed in an accepted one.
+ * What a client's batch is refused for and how, as a real broker answers (the produce and
+ * idempotence probes), and what is changed in an accepted one.
  */
 #include "base/crc32c.h"
 #include "helper.h"
 
-enum { LEADER_EPOCH = 12, MAGIC = 16, CRC = 17, ATTRIBUTES = 21, LAST_DELTA = 23, BASE_TIMESTAMP = 27,
+enum { LEADER_EPOCH = 12, MAGIC = 16, CRC = 17, ATTRIBUTES = 21, LAST_DELTA = 23,
+      BASE_TIMESTAMP = 27,
        MAX_TIMESTAMP = 35, COUNT = 57 };
 
 struct fixture {
@@ -106,7 +107,8 @@ void test_headers_that_lie_are_refused(void)
     expect_eq(send(&f), OUT_INVALID_RECORD);
     expect_eq(f.done.log_start_offset, 0);
     static const struct { int at; uint32_t value; } lies[] = {
-        {COUNT, 4}, {COUNT, 2}, {COUNT, 0}, {COUNT, (uint32_t)-1}, {LAST_DELTA, 3}, {LAST_DELTA, (uint32_t)-1}};
+        {COUNT, 4}, {COUNT, 2}, {COUNT, 0}, {COUNT, (uint32_t)-1}, {LAST_DELTA, 3}, {LAST_DELTA,
+                                                                                     (uint32_t)-1}};
     for (size_t i = 0; i < COUNT_OF(lies); i++) {
         fresh(&f);
         put_be32(f.at + lies[i].at, lies[i].value);
@@ -179,7 +181,8 @@ void test_an_accepted_batch_is_patched_and_nothing_else(void)
     expect_eq(b.max_timestamp, NOW);
     fresh(&f);
     expect_eq(b.size, f.size);
-    expect(memcmp(b.at + LOG_BATCH_HEADER, f.at + LOG_BATCH_HEADER, f.size - LOG_BATCH_HEADER) == 0);
+    expect(memcmp(b.at + LOG_BATCH_HEADER, f.at + LOG_BATCH_HEADER,
+                  f.size - LOG_BATCH_HEADER) == 0);
     free(bytes);
     finish(&f);
 }
@@ -253,7 +256,8 @@ void test_compacted_topics_want_keys(void)
     for (int packed = 0; packed < 2; packed++) {
         log_builder_reset(&f.b);
         for (int i = 0; i < 4; i++)
-            log_builder_add(&f.b, NOW, i % 2 ? bytes_view(NULL, 0) : bytes_of("k"), bytes_of("v"), NULL, 0);
+            log_builder_add(&f.b, NOW, i % 2 ? bytes_view(NULL, 0) : bytes_of("k"), bytes_of("v"),
+                            NULL, 0);
         expect_eq(log_builder_finish(&f.b, &end, &f.at, &f.size), OUT_OK);
         expect_eq(send(&f), OUT_INVALID_RECORD);
         expect_eq(f.done.error_count, 2);
@@ -464,7 +468,8 @@ void test_producers_survive_stop_crash_and_expire(void)
 
 static int64_t append_txn(struct fixture *f, int64_t id, int sequence)
 {
-    struct log_builder_end end = {.producer_id = id, .base_sequence = sequence, .attributes = LOG_ATTR_TXN};
+    struct log_builder_end end =
+        {.producer_id = id, .base_sequence = sequence, .attributes = LOG_ATTR_TXN};
     log_builder_reset(&f->b);
     log_builder_add(&f->b, NOW, bytes_of("k"), bytes_of("v"), NULL, 0);
     expect_eq(log_builder_finish(&f->b, &end, &f->at, &f->size), OUT_OK);
@@ -472,9 +477,11 @@ static int64_t append_txn(struct fixture *f, int64_t id, int sequence)
     return f->done.base_offset;
 }
 
-static enum outcome append_marker(struct fixture *f, int64_t id, int epoch, enum log_marker type, int coordinator)
+static enum outcome append_marker(struct fixture *f, int64_t id, int epoch, enum log_marker type,
+                                  int coordinator)
 {
-    struct log_builder_end end = {.producer_id = id, .producer_epoch = (int16_t)epoch, .base_sequence = -1};
+    struct log_builder_end end =
+        {.producer_id = id, .producer_epoch = (int16_t)epoch, .base_sequence = -1};
     log_builder_reset(&f->b);
     log_builder_marker(&f->b, NOW, type, coordinator);
     expect_eq(log_builder_finish(&f->b, &end, &f->at, &f->size), OUT_OK);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Record batches against vectors that Kafka's own classes wrote (batches.jsonl): good ones decode to
- * the same headers and records, uncompressed ones are built again to the same bytes; bad ones are
- * refused, each for its reason. And the builder against the reader.
+ * Record batches against vectors that Kafka's own classes wrote (batches.jsonl): good ones decode
+ * to the same headers and records, uncompressed ones are built again to the same bytes; bad ones
+ * are refused, each for its reason. And the builder against the reader.
  */
 #include "helper.h"
 #include "vectors.h"
@@ -17,7 +17,8 @@ static void compare_header(const struct log_batch *b, const json_t *v)
     expect_eq(b->crc, number_of(v, crc_keys[b->magic]));
     expect_eq(b->last_offset, number_of(v, "lastOffset"));
     expect_eq(b->max_timestamp, number_of(v, "maxTimestamp"));
-    expect_str(log_codec_name((enum log_codec)(b->attributes & LOG_ATTR_CODEC)), text_of(v, "codec"));
+    expect_str(log_codec_name((enum log_codec)(b->attributes & LOG_ATTR_CODEC)),
+               text_of(v, "codec"));
     expect(log_batch_crc_good(b));
     if (b->magic < 2)
         return;
@@ -27,9 +28,12 @@ static void compare_header(const struct log_batch *b, const json_t *v)
     expect_eq(b->producer_epoch, number_of(v, "producerEpoch"));
     expect_eq(b->base_sequence, number_of(v, "baseSequence"));
     expect_eq(b->count, number_of(v, "count"));
-    expect_eq((b->attributes & LOG_ATTR_TXN) != 0, json_is_true(json_object_get(v, "isTransactional")));
-    expect_eq((b->attributes & LOG_ATTR_CONTROL) != 0, json_is_true(json_object_get(v, "isControl")));
-    expect_eq((b->attributes & LOG_ATTR_DELETE_HORIZON) != 0, json_object_get(v, "deleteHorizonMs") != NULL);
+    expect_eq((b->attributes & LOG_ATTR_TXN) != 0,
+              json_is_true(json_object_get(v, "isTransactional")));
+    expect_eq((b->attributes & LOG_ATTR_CONTROL) != 0,
+              json_is_true(json_object_get(v, "isControl")));
+    expect_eq((b->attributes & LOG_ATTR_DELETE_HORIZON) != 0,
+              json_object_get(v, "deleteHorizonMs") != NULL);
 }
 
 static void compare_headers(const struct log_record *r, const json_t *list)
@@ -198,7 +202,7 @@ void test_every_cut_of_a_batch_is_more_or_an_error(void)
         uint8_t *at = unhex(text_of(line, "hex"), &size);
         if (list != NULL && json_array_size(list) == 1 && size < 300) {
             for (size_t cut = 0; cut < size; cut++) {
-                uint8_t *part = malloc(cut + 1); /* its own memory: a sanitizer sees a read behind it */
+                uint8_t *part = malloc(cut + 1); /* a sanitizer sees reads behind it */
                 memcpy(part, at, cut);
                 expect_eq(read_whole(part, cut), OUT_MORE);
                 free(part);
@@ -220,13 +224,15 @@ void test_codecs_round_trip_and_respect_the_limit(void)
     for (int codec = LOG_NONE; codec <= LOG_ZSTD; codec++) {
         for (size_t i = 0; i < COUNT_OF(sizes); i++) {
             struct bytes plain = {from, sizes[i]};
-            expect_eq(log_compress((enum log_codec)codec, INT32_MIN, plain, &packed, &packed_size), OUT_OK);
+            expect_eq(log_compress((enum log_codec)codec, INT32_MIN, plain, &packed, &packed_size),
+                      OUT_OK);
             struct bytes p = {packed, packed_size};
             expect_eq(log_decompress((enum log_codec)codec, p, sizes[i], &to, &size), OUT_OK);
             expect(bytes_equal(plain, bytes_view(to, size)));
             free(to);
             if (sizes[i] > 1)
-                expect_eq(log_decompress((enum log_codec)codec, p, sizes[i] - 1, &to, &size), OUT_TOO_LARGE);
+                expect_eq(log_decompress((enum log_codec)codec, p, sizes[i] - 1, &to, &size),
+                          OUT_TOO_LARGE);
             expect(to == NULL || sizes[i] == 1);
             free(packed);
         }
@@ -250,7 +256,8 @@ void test_gzip_members_and_raw_snappy_are_understood(void)
     expect(bytes_is(bytes_view(to, used), "hello"));
     free(to);
     /* a claimed length of 4 GiB allocates nothing */
-    expect_eq(log_decompress(LOG_SNAPPY, bytes_of("\xff\xff\xff\xff\x0f\x10hello"), SIZE_MAX, &to, &used),
+    expect_eq(log_decompress(LOG_SNAPPY, bytes_of("\xff\xff\xff\xff\x0f\x10hello"), SIZE_MAX, &to,
+                             &used),
               OUT_BAD_COMPRESSION);
 }
 

@@ -79,7 +79,8 @@ __attribute__((unused)) static void scratch_close(struct scratch *s, enum log_sh
 }
 
 /* A batch of `count` records whose values hold `tag` and their number; timestamps NOW + tag. */
-__attribute__((unused)) static size_t build(struct log_builder *b, uint32_t tag, int count, size_t value_size,
+__attribute__((unused)) static size_t build(struct log_builder *b, uint32_t tag, int count,
+                                            size_t value_size,
                                             uint8_t **at)
 {
     static char value[KiB(64)];
@@ -90,7 +91,8 @@ __attribute__((unused)) static size_t build(struct log_builder *b, uint32_t tag,
         int key_size = snprintf(key, sizeof key, "key-%u-%d", tag, i);
         memset(value, 'a' + i % 26, sizeof value);
         memcpy(value, &tag, MIN(value_size, sizeof tag));
-        log_builder_add(b, NOW + tag, bytes_view(key, (size_t)key_size), bytes_view(value, value_size), NULL, 0);
+        log_builder_add(b, NOW + tag, bytes_view(key, (size_t)key_size),
+                        bytes_view(value, value_size), NULL, 0);
     }
     struct log_builder_end end = log_builder_plain();
     expect_eq(log_builder_finish(b, &end, at, &size), OUT_OK);
@@ -105,7 +107,8 @@ __attribute__((unused)) static enum outcome put(struct log *l, uint8_t *at, size
 }
 
 /* Appends one batch, returns its base offset. */
-__attribute__((unused)) static int64_t append(struct log *l, uint32_t tag, int count, size_t value_size)
+__attribute__((unused)) static int64_t append(struct log *l, uint32_t tag, int count,
+                                              size_t value_size)
 {
     static struct log_builder b = {.limit = MiB(64), .size = LOG_BATCH_HEADER};
     struct store_appended done;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two log directories that a real Kafka wrote, one stopped, one killed: every partition opens (the
- * killed ones by recovery), and offsets, records, transactions and producers are what clients saw on
- * the real broker. Then the small files of a log directory.
+ * killed ones by recovery), and offsets, records, transactions and producers are what clients saw
+ * on the real broker. Then the small files of a log directory.
  */
 #include "helper.h"
 #include "vectors.h"
@@ -60,7 +60,8 @@ static bool is_of(const json_t *line, const char *topic, int32_t partition)
 static bool same_text(struct bytes b, const json_t *v)
 {
     return json_is_null(v) ? b.at == NULL
-                           : bytes_equal(b, bytes_view(json_string_value(v), json_string_length(v)));
+                           : bytes_equal(b,
+                                         bytes_view(json_string_value(v), json_string_length(v)));
 }
 
 static bool is_committed(const struct comparison *c, const struct log_batch *b, int64_t offset)
@@ -74,7 +75,8 @@ static bool is_committed(const struct comparison *c, const struct log_batch *b, 
     return true;
 }
 
-static void compare_record(struct comparison *c, const struct log_batch *b, const struct log_record *r)
+static void compare_record(struct comparison *c, const struct log_batch *b,
+                           const struct log_record *r)
 {
     while (c->at < c->want->count && !is_of(c->want->records[c->at], c->topic, c->partition))
         c->at++;
@@ -161,7 +163,8 @@ static int compare_partition(struct log *l, const json_t *v, const struct expect
     struct comparison c = {records, 0, topic, (int32_t)number_of(v, "partition"), st.start_offset,
                            st.stable_offset, NULL, 0, 0};
     struct log_aborted *aborted;
-    expect_eq(log_aborted(l, st.start_offset, st.end_offset, &arena, &aborted, &c.aborted_count), OUT_OK);
+    expect_eq(log_aborted(l, st.start_offset, st.end_offset, &arena, &aborted, &c.aborted_count),
+              OUT_OK);
     c.aborted = aborted;
     expect_eq(log_scan(l, st.start_offset, INT64_MAX, compare_batch, &c), OUT_OK);
     expect_eq(c.compared, number_of(v, "records"));
@@ -176,7 +179,8 @@ static struct log_open opening(const char *path, enum log_shutdown was)
     return o;
 }
 
-static void check_directory(const char *name, const char *tar, const char *reads, enum log_shutdown want)
+static void check_directory(const char *name, const char *tar, const char *reads,
+                            enum log_shutdown want)
 {
     struct scratch s;
     char dir[300], path[800];
@@ -202,7 +206,7 @@ static void check_directory(const char *name, const char *tar, const char *reads
     expect_eq(broker_epoch, want == LOG_CLEAN ? 167 : -1);
     expect_eq(logdir_offsets_read(dir, LOGDIR_RECOVERY_POINT, &points, &point_count), OUT_OK);
     expect_eq(logdir_offsets_read(dir, LOGDIR_LOG_START, &starts, &start_count), OUT_OK);
-    for (int round = 0; round < 2; round++) { /* the second time: what we wrote, after our own stop */
+    for (int round = 0; round < 2; round++) { /* then what we wrote at our own stop */
         for (size_t i = 0; i < partitions.count; i++) {
             const json_t *v = partitions.records[i];
             const char *topic = text_of(v, "topic");
@@ -240,7 +244,8 @@ void test_a_stopped_kafkas_directory_reads_the_same(void)
 
 void test_a_killed_kafkas_directory_recovers_to_the_same(void)
 {
-    check_directory("logdir-killed", "logdir-killed.tar.gz", "logdir-killed.reads.jsonl.gz", LOG_UNCLEAN);
+    check_directory("logdir-killed", "logdir-killed.tar.gz", "logdir-killed.reads.jsonl.gz",
+                    LOG_UNCLEAN);
 }
 
 /* Without marker and checkpoints everything is verified: nothing may be cut. */
@@ -283,7 +288,8 @@ void test_a_stopped_kafkas_directory_survives_full_recovery(void)
 void test_checkpoints_round_trip_and_say_what_is_damaged(void)
 {
     struct scratch s;
-    struct logdir_offset list[] = {{"b", 1, 5}, {"a", 10, 7}, {"a", 2, 9}, {"a.b_c-D", 0, INT64_MAX}};
+    struct logdir_offset list[] =
+        {{"b", 1, 5}, {"a", 10, 7}, {"a", 2, 9}, {"a.b_c-D", 0, INT64_MAX}};
     struct logdir_offset *got;
     size_t count;
     scratch_init(&s);

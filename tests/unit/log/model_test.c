@@ -59,7 +59,8 @@ static void do_read(struct model *m)
     struct log_batch b;
     int64_t start = stat_of(m->s.log).start_offset;
     struct store_read r = {.offset = start + (int64_t)random_below((uint64_t)(m->end - start) + 1),
-                           .limit_offset = random_below(2) ? INT64_MAX : start + (int64_t)random_below(500),
+                           .limit_offset = random_below(2)
+                               ? INT64_MAX : start + (int64_t)random_below(500),
                            .max_bytes = random_below(20000),
                            .least = random_below(2) ? STORE_WHOLE_BATCH : STORE_CUT,
                            .map = random_below(2) ? STORE_MAPPED : STORE_UNMAPPED};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Crashes: a tail torn at every byte, damage in the middle, files missing or odd, half-done deletions.
- * Each is recovered, appended to, crashed and recovered again.
+ * Crashes: a tail torn at every byte, damage in the middle, files missing or odd, half-done
+ * deletions. Each is recovered, appended to, crashed and recovered again.
  */
 #include "helper.h"
 
@@ -80,7 +80,9 @@ void test_a_flipped_byte_ends_the_log_there(void)
     for (int at = 100; at < 3900; at += 400) {
         shell(s.base, "rm -rf t-0 && cp -r keep t-0");
         snprintf(command, sizeof command,
-                 "f=$(ls *.log | sed -n 2p); printf '\\377\\377' | dd of=$f bs=1 seek=%d conv=notrunc 2>/dev/null", at);
+                 "f=$(ls *.log | sed -n 2p); printf '\\377\\377' | "
+                 "dd of=$f bs=1 seek=%d conv=notrunc 2>/dev/null",
+                 at);
         shell(s.dir, command);
         scratch_open(&s);
         struct log_recovered r;
@@ -134,8 +136,9 @@ void test_lost_and_odd_indexes_are_built_again(void)
         "rm -f *.index *.timeindex",
         "for f in *index; do truncate -s 5 $f; done",
         "for f in *.index; do printf 'aaaaaaaaaaaaaaaa' > $f; done",
-        "for f in *.timeindex; do printf '\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377\\377' > $f; done",
-        "for f in *.index; do truncate -s 65536 $f; done; for f in *.timeindex; do truncate -s 65532 $f; done",
+        "for f in *.timeindex; do head -c 12 /dev/zero | tr '\\0' '\\377' > $f; done",
+        "for f in *.index; do truncate -s 65536 $f; done; "
+        "for f in *.timeindex; do truncate -s 65532 $f; done",
         "rm -f *.snapshot leader-epoch-checkpoint",
         "echo garbage > leader-epoch-checkpoint",
     };

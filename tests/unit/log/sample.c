@@ -27,9 +27,11 @@ static void plain_records(int i, int count)
     static char value[900];
     struct log_header h = {bytes_of("header"), i % 2 ? bytes_of("x") : bytes_view(NULL, 0)};
     memset(value, 'v', sizeof value);
-    for (int k = 0; k < count; k++)
-        log_builder_add(&b, NOW + i * 10 + k, k % 4 ? bytes_of("key") : bytes_view(NULL, 0),
-                        k % 5 ? bytes_view(value, (size_t)(i % 900)) : bytes_view(NULL, 0), &h, i % 3 == 0);
+    for (int k = 0; k < count; k++) {
+        struct bytes key = k % 4 ? bytes_of("key") : bytes_view(NULL, 0);
+        struct bytes text = k % 5 ? bytes_view(value, (size_t)(i % 900)) : bytes_view(NULL, 0);
+        log_builder_add(&b, NOW + i * 10 + k, key, text, &h, i % 3 == 0);
+    }
 }
 
 static void fill(struct log *l, struct log_options *o)

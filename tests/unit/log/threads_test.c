@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One log, many threads: writers, readers, a flusher, retention. Every reader sees whole batches in
- * order, everything below what it was told is the end; nothing is read after it was freed. Meant to be
- * run with the thread and address sanitizers as well.
+ * order, everything below what it was told is the end; nothing is read after it was freed. Meant to
+ * be run with the thread and address sanitizers as well.
  */
 #include "helper.h"
 
