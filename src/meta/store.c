@@ -209,8 +209,18 @@ static enum outcome plan_leader(struct meta *m, const struct meta_topic *t, int3
         r.isr = &node;
         r.isr_count = 1;
     }
+    /* A stopped Kafka leaves its broker out of the ISR, as an eligible leader: never both (KIP-966). */
+    if (at->elr_count > 0)
+        r.eligible_leader_replicas_count = 0;
+    if (at->last_elr_count > 0)
+        r.last_known_elr_count = 0;
     return meta_change_add(change, &wire_partition_change_record,
                            versions_of(m->image).partition_change, &r);
+}
+
+static bool leads_alone(const struct meta_partition *p, int32_t node)
+{
+    return p->leader == node && p->placement->isr_count == 1 && p->placement->elr_count == 0;
 }
 
 /* In several commits: which partitions are done a next start sees. */
@@ -224,7 +234,7 @@ static enum outcome take_leadership(struct meta *m)
         const struct meta_topic *t = image->topics[i];
         for (int32_t p = 0; p < t->partition_count && o == OUT_OK; p++) {
             const struct meta_partition *it = &t->partitions[p];
-            if (it->placement == NULL || (m->options.clean && it->leader == m->options.node_id))
+            if (it->placement == NULL || (m->options.clean && leads_alone(it, m->options.node_id)))
                 continue;
             o = plan_leader(m, t, p, &change);
             if (o == OUT_OK && change.count == LEADERSHIP_MAX) {
