@@ -50,6 +50,7 @@ struct request {
     void **session;            /* what the door keeps for the connection; NULL: orphan */
     void (*cancel)(struct request *); /* home thread, once: see below; may be NULL */
     void (*then)(struct request *);   /* what request_return runs */
+    void *work;                /* of whoever parked it */
 
     /* net's */
     struct conn *conn;         /* NULL: orphan */

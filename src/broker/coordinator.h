@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The group coordinator: drives group/'s step machines. Each partition of __consumer_offsets, and so
+ * each group, belongs to one reactor's shard (partition mod reactors); requests go there as mail, wait
+ * there if they have to, and come home with their reply filled in. What a reply promises is in the
+ * log, and on disk unless flush.mode=none, before it leaves.
+ *
+ * Groups are loaded from the log when the broker starts, or when a partition is first needed. A log
+ * that can't be written or read makes its groups unavailable (NOT_COORDINATOR), not lost.
+ */
+#ifndef BROKER_COORDINATOR_H
+#define BROKER_COORDINATOR_H
+
+#include "broker/broker.h"
+#include "group/group.h"
+
+#define OFFSETS_TOPIC "__consumer_offsets"
+
+/* What a request wants: some events, one after the other. Memory of the request; the handler fills
+ * the upper part, kind, group_id and details of each event included (its views have to live as long
+ * as the request). */
+struct coordinator_work {
+    struct request *request;
+    struct group_event *events;
+    size_t event_count;
+    bool everywhere;  /* one event, for every partition: `answer` runs for each */
+    /* Fills the response of event `index`: on the owner's thread, or at home. The reply's views end
+     * with the call. May run again with another outcome when the disk failed. */
+    void (*answer)(struct coordinator_work *w, size_t index, const struct group_reply *reply);
+    void (*done)(struct request *r); /* home thread, at last */
+
+    /* the coordinator's */
+    struct coordinator *coordinator;
+    size_t at;               /* the event that is on its way; everywhere: the shard */
+    int32_t index;           /* the partition of it */
+    bool answered, returned, cancelling;
+    struct mail cancel;
+    struct flush_set flush;
+    struct flush_wait *waits;
+    struct partition **partitions; /* held, to be flushed up to `offsets` */
+    int64_t *offsets;
+    size_t wait_count;
+    void *context;           /* the handler's */
+};
+
+/* Main thread, before the reactors run and after they have ended. */
+MUST enum outcome coordinator_open(struct broker *b);
+void coordinator_close(struct broker *b);
+
+/* Home thread: sends the work on its way. REQ_PARKED; or REQ_DONE when every event was answered at
+ * once, because there is no offsets topic yet; REQ_CLOSE: no memory. */
+MUST enum verdict coordinator_submit(struct coordinator_work *w);
+
+/* Any shard: a topic is gone, its offsets go too. */
+void coordinator_topic_deleted(struct broker *b, struct bytes topic);
+
+/* Home thread: whether groups can be served; asks for the offsets topic when it is missing. */
+MUST bool coordinator_ready(struct broker *b);
+
+#endif
