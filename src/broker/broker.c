@@ -39,6 +39,11 @@ int32_t broker_port(const struct broker *b)
     return c->advertised_port == 0 ? b->port : c->advertised_port;
 }
 
+const char *broker_cluster_id(struct broker *b)
+{
+    return b->cluster_id;
+}
+
 struct shard *broker_shard(struct broker *b, int index)
 {
     return b->shards[index];
@@ -156,6 +161,8 @@ enum outcome broker_open(struct config *config, int port, struct shard **shards,
     if (o == OUT_OK)
         o = open_meta(b);
     if (o == OUT_OK) {
+        memcpy(b->cluster_id, meta_newest(b->meta)->cluster_id.at,
+               MIN(meta_newest(b->meta)->cluster_id.size, sizeof b->cluster_id - 1));
         control_refresh_config(b);
         o = open_logs(b);
     }

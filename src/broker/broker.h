@@ -178,6 +178,15 @@ struct meta *broker_meta(struct broker *b);
 int32_t broker_node_id(const struct broker *b);
 const char *broker_host(const struct broker *b);
 int32_t broker_port(const struct broker *b);
+const char *broker_cluster_id(struct broker *b); /* good while the broker runs */
+
+/* What is stored; any thread, it looks at every partition. */
+struct broker_figures {
+    int64_t topics, partitions, messages, bytes, free_bytes;
+    int32_t offline;
+};
+void broker_figures(struct broker *b, struct broker_figures *f);
+
 struct shard *broker_shard(struct broker *b, int index); /* a reactor's */
 int broker_shard_count(const struct broker *b);
 

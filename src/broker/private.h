@@ -31,6 +31,7 @@ struct broker {
     struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
     size_t recovery_count, start_count;
     int64_t opened_ms;
+    char cluster_id[64];
 
     pthread_mutex_t ack_lock; /* reactors taking over a view */
     pthread_cond_t ack;

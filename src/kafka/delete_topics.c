@@ -52,12 +52,14 @@ static struct bytes key_of(struct call *c, int32_t i, bool names)
     return t != NULL ? t->name : bytes_view(&in->topics[i].topic_id, sizeof(struct uuid));
 }
 
-/* Named twice, be it by name and by id: both are shown, nothing is deleted. */
+#define SEEN_BY_ID 3 /* beside the marks of entry_note */
+
+/* Named twice: nothing is deleted. By name and by id: both are shown. */
 static void refuse_repeated(struct call *c, int32_t i, bool names, RESULT *out)
 {
     const struct meta_topic *t =
         meta_topic(broker_newest(c->broker)->image, key_of(c, i, names));
-    if (t != NULL) {
+    if (t != NULL && seen_has(c, key_of(c, i, names), SEEN_BY_ID)) {
         out->name = arena_copy(c->arena, t->name);
         out->topic_id = t->id;
     }
@@ -93,8 +95,11 @@ static void work(struct request *r)
     bool names = c->version < 6;
     int32_t count = names ? in->topic_names_count : in->topics_count;
     meta_change_init(&change);
-    for (int32_t i = 0; i < count; i++)
+    for (int32_t i = 0; i < count; i++) {
         entry_note(c, key_of(c, i, names));
+        if (!names && in->topics[i].name.at == NULL)
+            (void)seen_before(c, key_of(c, i, names), SEEN_BY_ID);
+    }
     for (int32_t i = 0; i < count; i++)
         serve_one(c, i, names, &change);
     enum outcome o = broker_apply(c->broker, &change);

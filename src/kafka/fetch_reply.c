@@ -83,7 +83,8 @@ static void remember(struct fetch_state *s, struct fetch_result *r)
         return;
     r->part->known_high_watermark = r->error == KAFKA_NONE ? r->high_watermark : -1;
     r->part->known_log_start = r->error == KAFKA_NONE ? r->log_start : -1;
-    if (r->slice.view.size > 0)
+    r->part->sent = r->error == KAFKA_NONE && r->slice.view.size > 0;
+    if (r->part->sent)
         session_rotate(s->session, r->part);
 }
 
@@ -100,7 +101,8 @@ static void release_rest(struct fetch_state *s)
     }
 }
 
-/* Topics whose id is unknown come before the others (Kafka's order). */
+/* Topics whose id is unknown come before the others in incremental replies, else behind (Kafka's
+ * order). */
 static void add_results(struct call *c, struct fetch_state *s, PART **parts, bool unknown_ids)
 {
     struct fetch_response *out = c->out;
@@ -137,6 +139,6 @@ void fetch_reply(struct call *c, struct fetch_state *s)
         return;
     }
     out->responses = topics;
-    add_results(c, s, &parts, true);
-    add_results(c, s, &parts, false);
+    add_results(c, s, &parts, s->incremental);
+    add_results(c, s, &parts, !s->incremental);
 }

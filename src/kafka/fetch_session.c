@@ -5,6 +5,8 @@
  */
 #include "kafka/fetch_session.h"
 
+#include "watch/watch.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -225,6 +227,9 @@ bool session_put(struct session_cache *cache, struct fetch_session *s, const str
         for (struct fetch_part *p = s->slots[hash & s->slot_mask]; p != NULL; p = p->next) {
             if (!same(p, part->topic, &part->topic_id, part->partition))
                 continue;
+            if (p->sent && part->fetch_offset > p->fetch_offset)
+                count(messages_consumed, (uint64_t)(part->fetch_offset - p->fetch_offset));
+            p->sent = false;
             p->fetch_offset = part->fetch_offset;
             p->max_bytes = part->max_bytes;
             p->current_leader_epoch = part->current_leader_epoch;

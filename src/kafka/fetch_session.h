@@ -31,6 +31,7 @@ struct fetch_part {
     int32_t last_fetched_epoch;
     int64_t known_high_watermark; /* what the client was told last; -1: nothing */
     int64_t known_log_start;
+    bool sent;                 /* the last reply had records: the next offset tells how many */
 };
 
 struct fetch_session {

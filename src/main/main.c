@@ -5,6 +5,7 @@
  */
 #include "broker/broker.h"
 #include "config/config.h"
+#include "http/http.h"
 #include "kafka/kafka.h"
 #include "net/net.h"
 #include "watch/watch.h"
@@ -24,6 +25,7 @@ struct server {
     struct config *config;
     struct net *net;
     struct broker *broker;
+    struct http *http;
 };
 
 static int complain(const char *what)
@@ -64,6 +66,25 @@ static enum outcome open_net(struct server *s)
     return net_open(&o, &s->net);
 }
 
+static void figures(void *context, struct http_figures *out)
+{
+    struct server *s = context;
+    struct broker_figures f;
+    broker_figures(s->broker, &f);
+    *out = (struct http_figures){
+        .topics = f.topics, .partitions = f.partitions, .stored_messages = f.messages,
+        .stored_bytes = f.bytes, .free_bytes = f.free_bytes, .offline_partitions = f.offline,
+        .node_id = broker_node_id(s->broker), .cluster_id = broker_cluster_id(s->broker)};
+}
+
+static enum outcome start_http(struct server *s)
+{
+    const struct config *c = s->config;
+    struct http_options o = {.host = c->metrics_host, .port = c->metrics_port, .figures = figures,
+                             .context = s};
+    return c->metrics_port == 0 ? OUT_OK : http_start(&o, &s->http);
+}
+
 static enum outcome start(struct server *s)
 {
     int count;
@@ -77,7 +98,11 @@ static enum outcome start(struct server *s)
     if (o == OUT_OK)
         o = broker_start(s->broker);
     if (o == OUT_OK)
+        o = start_http(s);
+    if (o == OUT_OK)
         o = net_start(s->net);
+    if (o == OUT_OK && s->http != NULL)
+        http_ready(s->http);
     return o;
 }
 
@@ -93,6 +118,8 @@ static void greet(const struct server *s)
 static int stop(struct server *s)
 {
     int code = EXIT_SUCCESS;
+    if (s->http != NULL)
+        http_stop(s->http);
     if (s->net != NULL)
         net_stop(s->net, STOP_GRACE_MS);
     if (s->broker != NULL) {
@@ -125,6 +152,8 @@ static int serve(struct server *s)
     enum outcome o = start(s);
     if (o != OUT_OK) {
         int code = complain("can't start");
+        if (s->http != NULL)
+            http_stop(s->http);
         if (s->broker != NULL && broker_stop(&s->broker) != OUT_OK)
             code = EXIT_FAILURE;
         if (s->net != NULL)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server: libmicrohttpd with one thread of its own, which sleeps when nobody asks. GET and HEAD
+ * only; anything else is 405, an unknown path 404, both in JSON.
+ */
+#include "http/http.h"
+
+#include "http/text.h"
+#include "os/os.h"
+#include "watch/watch.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECTIONS_MAX 64
+#define CONNECTION_TIMEOUT_S 15
+#define CONNECTION_MEMORY KiB(16)
+#define RATE_MS 1000 /* rates are over at least this long */
+
+struct http {
+    struct http_options options;
+    struct MHD_Daemon *daemon;
+    int64_t started_ms;
+    struct rates rates;
+    _Atomic bool ready;
+    int fd;
+};
+
+static const struct route {
+    const char *path, *type;
+    void (*fill)(struct text *t, const struct page *p);
+    bool needs_ready; /* 503 until then */
+} routes[] = {
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, false},
+    {"/metrics/json", "application/json", page_json, false},
+    {"/api/metrics", "application/json", page_json, false},
+    {"/health", "application/json", page_health, true},
+    {"/health/live", "application/json", page_health, false},
+    {"/health/ready", "application/json", page_health, true},
+    {"/status", "application/json", page_status, false},
+};
+
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type,
+                              char *body, size_t size)
+{
+    struct MHD_Response *r = MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_COPY);
+    if (r == NULL)
+        return MHD_NO;
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    enum MHD_Result result = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return result;
+}
+
+static void measure_rates(struct http *h)
+{
+    int64_t now = os_now_ns() / 1000000;
+    struct rates *r = &h->rates;
+    if (now - r->at_ms < RATE_MS)
+        return;
+    uint64_t produced = watch_value(WATCH_messages_produced);
+    uint64_t consumed = watch_value(WATCH_messages_consumed);
+    double seconds = (double)(now - r->at_ms) / 1000;
+    r->produced_rate = (double)(produced - r->produced) / seconds;
+    r->consumed_rate = (double)(consumed - r->consumed) / seconds;
+    r->produced = produced;
+    r->consumed = consumed;
+    r->at_ms = now;
+}
+
+static enum MHD_Result serve_route(struct http *h, struct MHD_Connection *c,
+                                   const struct route *route)
+{
+    struct text t = {.at = malloc(TEXT_ROOM), .room = TEXT_ROOM};
+    struct page page = {.ready = atomic_load(&h->ready)};
+    if (t.at == NULL)
+        return MHD_NO;
+    measure_rates(h);
+    page.rates = h->rates;
+    page.uptime_ms = os_now_ns() / 1000000 - h->started_ms;
+    page.figures.cluster_id = "";
+    if (page.ready)
+        h->options.figures(h->options.context, &page.figures);
+    route->fill(&t, &page);
+    unsigned status = route->needs_ready && !page.ready ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
+    enum MHD_Result result = answer(c, status, route->type, t.at, t.used);
+    free(t.at);
+    return result;
+}
+
+static enum MHD_Result serve(void *context, struct MHD_Connection *c, const char *url,
+                             const char *method, const char *version, const char *upload,
+                             size_t *upload_size, void **request)
+{
+    static char not_found[] = "{\"error\": \"no such page; see /metrics, /health, /status\"}\n";
+    static char not_allowed[] = "{\"error\": \"only GET and HEAD are served\"}\n";
+    static int seen;
+    (void)version;
+    (void)upload;
+    if (*request == NULL) { /* headers only: the body, if any, is refused when it has come */
+        *request = &seen;
+        return MHD_YES;
+    }
+    if (*upload_size != 0) {
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+        return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "application/json", not_allowed,
+                      sizeof not_allowed - 1);
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        if (strcmp(url, routes[i].path) == 0)
+            return serve_route(context, c, &routes[i]);
+    }
+    return answer(c, MHD_HTTP_NOT_FOUND, "application/json", not_found, sizeof not_found - 1);
+}
+
+enum outcome http_start(const struct http_options *o, struct http **out)
+{
+    struct http *h = calloc(1, sizeof *h);
+    int bound;
+    if (h == NULL)
+        return fail(OUT_NO_MEMORY, "start the HTTP server");
+    h->options = *o;
+    h->started_ms = os_now_ns() / 1000000;
+    h->rates.at_ms = h->started_ms;
+    enum outcome result = os_listen(o->host, o->port, &h->fd, &bound);
+    if (result != OUT_OK) {
+        free(h);
+        return outcome_add(result, "metrics and health (--metrics-port)");
+    }
+    h->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, serve, h, MHD_OPTION_LISTEN_SOCKET, h->fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)CONNECTION_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    if (h->daemon == NULL) {
+        os_close(h->fd);
+        free(h);
+        return fail(OUT_IO, "start the HTTP server");
+    }
+    *out = h;
+    return OUT_OK;
+}
+
+void http_ready(struct http *h)
+{
+    atomic_store(&h->ready, true);
+}
+
+void http_stop(struct http *h)
+{
+    MHD_stop_daemon(h->daemon);
+    free(h);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Building pages (private to http/). */
+#ifndef HTTP_TEXT_H
+#define HTTP_TEXT_H
+
+#include "http/http.h"
+
+#define TEXT_ROOM KiB(128)
+
+/* A page under construction; what does not fit is left out and marked. */
+struct text {
+    char *at;
+    size_t used, room;
+    bool cut;
+};
+
+void text_add(struct text *t, const char *format, ...) PRINTF(2, 3);
+
+/* Rates since the last look, kept by the server's thread. */
+struct rates {
+    int64_t at_ms;
+    uint64_t produced, consumed;
+    double produced_rate, consumed_rate;
+};
+
+struct page {
+    struct http_figures figures;
+    struct rates rates;
+    int64_t uptime_ms;
+    bool ready;
+};
+
+void page_metrics(struct text *t, const struct page *p); /* Prometheus */
+void page_json(struct text *t, const struct page *p);
+void page_health(struct text *t, const struct page *p);
+void page_status(struct text *t, const struct page *p);
+
+#endif
