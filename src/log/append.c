@@ -157,33 +157,6 @@ static enum outcome append_copy(struct log *l, const struct log_options *opts,
     return o;
 }
 
-/* Bytes of a segment whose write-back is due: started early, outside the lock, so that no flush
- * meets a wall of dirty pages. */
-struct due {
-    struct segment *segment; /* held; NULL: nothing is due */
-    uint64_t from, size;
-};
-
-static struct due take_due(struct log *l)
-{
-    struct segment *s = l->active;
-    uint64_t size = atomic_load_explicit(&s->size, memory_order_relaxed);
-    if (likely(size < s->written_back + LOG_WRITE_BACK))
-        return (struct due){NULL, 0, 0};
-    struct due due = {s, s->written_back, size - s->written_back};
-    s->written_back = size;
-    store_hold_take(&s->hold);
-    return due;
-}
-
-COLD static void write_back(struct log *l, const struct due *due)
-{
-    struct body *body = atomic_load(&due->segment->body);
-    if (body != NULL)
-        l->io->write_back(body->fd, (off_t)due->from, (off_t)due->size);
-    store_hold_drop(&due->segment->hold);
-}
-
 /* Which refusals carry the log's start in a Produce reply: those that Kafka finds at the log,
  * but for a few kinds. */
 static bool tells_start(enum outcome o)
@@ -199,7 +172,6 @@ enum outcome log_append_op(struct store *store, const struct store_append *a,
     struct log *l = log_of(store);
     const struct log_options *opts = log_opts(l);
     struct checked c = {.replaced = NULL, .log_append_time_ms = -1};
-    struct due due = {NULL, 0, 0};
     enum outcome o = OUT_OK;
     *done = (struct store_appended){-1, -1, -1, -1, false, NULL, 0, NULL};
     if (a->origin == STORE_CLIENT)
@@ -213,15 +185,12 @@ enum outcome log_append_op(struct store *store, const struct store_append *a,
             o = append_copy(l, opts, a, done);
         else
             o = append_locked(l, opts, a, c.replaced == NULL ? a->at : c.replaced, &c.batch, done);
-        due = take_due(l);
         pthread_mutex_unlock(&l->append_lock);
     }
     if (likely(o == OUT_OK) && !done->duplicate)
         done->log_append_time_ms = c.log_append_time_ms;
     if (c.reached_log && tells_start(o))
         done->log_start_offset = atomic_load_explicit(&l->start_offset, memory_order_relaxed);
-    if (unlikely(due.segment != NULL))
-        write_back(l, &due);
     free(c.replaced);
     return o;
 }

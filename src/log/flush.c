@@ -100,3 +100,18 @@ enum outcome log_flush_op(struct store *store, int64_t *flushed_offset)
     pthread_mutex_unlock(&l->flush_lock);
     return o;
 }
+
+void log_write_back(struct log *l)
+{
+    if (atomic_load(&l->offline) || pthread_mutex_trylock(&l->flush_lock) != 0)
+        return; /* a flush is under way: it does more */
+    struct segment *s = segments_hold_at(l, INT64_MAX);
+    struct body *body = atomic_load(&s->body);
+    uint64_t size = atomic_load_explicit(&s->size, memory_order_acquire), from = s->written_back;
+    if (body != NULL && size >= from + LOG_WRITE_BACK) {
+        s->written_back = size;
+        l->io->write_back(body->fd, (off_t)from, (off_t)(size - from));
+    }
+    store_hold_drop(&s->hold);
+    pthread_mutex_unlock(&l->flush_lock);
+}

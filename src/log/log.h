@@ -115,6 +115,11 @@ void log_recovered(const struct log *l, struct log_recovered *r);
  * checkpoint the start offset when it is above 0 or report.start_offset changed. */
 MUST enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted);
 
+/* Starts writing the active segment's pages to disk when some MiB wait for it; does not wait for them.
+ * Optional: keeps later flushes short under a heavy load that nobody flushes. Not for reactors: the
+ * kernel's work (ten times that of the append itself) is done in the calling thread. */
+void log_write_back(struct log *l);
+
 /* Begins a new segment when the active one is not empty. */
 MUST enum outcome log_roll(struct log *l, int64_t now_ms);
 

@@ -68,7 +68,7 @@ struct log {
     };
 };
 
-#define LOG_WRITE_BACK MiB(4) /* start write-back each time so much was appended */
+#define LOG_WRITE_BACK MiB(4) /* worth starting write-back for */
 
 static inline const struct log_options *log_opts(const struct log *l)
 {

@@ -31,7 +31,7 @@ struct segment {
     int64_t first_timestamp;      /* largest of the first batch, -1 none; active segment only */
     int64_t created_ms;
     uint64_t since_index;         /* bytes since the last index entry */
-    uint64_t written_back;        /* write-back was started up to here */
+    uint64_t written_back;        /* write-back was started up to here; under flush_lock */
     atomic_bool unsaved;          /* indexes in memory are ahead of their files */
     atomic_bool unsynced;         /* data was written since the last flush */
     atomic_bool txn_unsynced;     /* its .txnindex was written since the last flush */
