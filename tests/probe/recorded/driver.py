@@ -164,7 +164,7 @@ class Env:
 
     def warm(self):
         """have the internal topics made, so that the first probes do not meet a coordinator that is not there yet"""
-        kinds = [("g", 0)]
+        kinds = [("g", 0)] if self.supports("FindCoordinator", 4) else []
         if self.supports("EndTxn", 4):
             kinds.append(("t", 1))
         if self.supports("ShareFetch", 1):
