@@ -31,7 +31,7 @@ __attribute__((unused)) static uint64_t random_below(uint64_t below)
 /* A shell command in directory `dir` that must succeed. */
 __attribute__((unused)) static void shell(const char *dir, const char *what)
 {
-    char command[1024];
+    char command[2048];
     snprintf(command, sizeof command, "cd '%s' && { %s; }", dir, what);
     expect(system(command) == 0);
 }
