@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* DeleteTopics by name or (version 6) by id, on the control thread. */
+#include "broker/coordinator.h"
 #include "kafka/call.h"
 
 #define RESULT struct delete_topics_response_responses
@@ -103,8 +104,10 @@ static void work(struct request *r)
     for (int32_t i = 0; i < count; i++)
         serve_one(c, i, names, &change);
     enum outcome o = broker_apply(c->broker, &change);
-    for (int32_t i = 0; o != OUT_OK && i < out->responses_count; i++) {
-        if (out->responses[i].error_code == KAFKA_NONE)
+    for (int32_t i = 0; i < out->responses_count; i++) {
+        if (out->responses[i].error_code == KAFKA_NONE && o == OUT_OK)
+            coordinator_topic_deleted(c->broker, out->responses[i].name);
+        else if (out->responses[i].error_code == KAFKA_NONE)
             refuse(&out->responses[i], error_of(o), "The deletion could not be stored.");
     }
     meta_change_fini(&change);

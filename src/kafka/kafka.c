@@ -2,6 +2,7 @@
 /* What the Kafka door keeps for the process. */
 #include "kafka/kafka.h"
 
+#include "broker/coordinator.h"
 #include "kafka/fetch_session.h"
 
 #define SESSION_PARTS_MAX 1000000 /* partitions remembered in all fetch sessions */
@@ -13,11 +14,12 @@ enum outcome kafka_open(struct broker *b)
     if (cache == NULL)
         return fail(OUT_NO_MEMORY, "start the Kafka door");
     broker_slot_set(b, BROKER_SLOT_FETCH_SESSIONS, cache);
-    return OUT_OK;
+    return coordinator_open(b);
 }
 
 void kafka_close(struct broker *b)
 {
+    coordinator_close(b);
     session_cache_free(broker_slot(b, BROKER_SLOT_FETCH_SESSIONS));
     broker_slot_set(b, BROKER_SLOT_FETCH_SESSIONS, NULL);
 }
