@@ -71,6 +71,10 @@ enum outcome logdir_offsets_read(const char *dir, enum logdir_checkpoint which,
     errno = 0;
     if (o != OUT_OK)
         return o == OUT_NOT_FOUND ? OUT_OK : o;
+    if (size == 0) { /* Kafka creates the file empty, and fills it a minute later */
+        free(text);
+        return OUT_OK;
+    }
     char *at = text;
     if (!number(&at, &version) || version != 0 || !number(&at, &lines) || lines < 0 ||
         (uint64_t)lines > size)

@@ -308,6 +308,9 @@ void test_checkpoints_round_trip_and_say_what_is_damaged(void)
     shell(s.base, "printf '0\\n2\\na 1 5\\nb 2\\n' > replication-offset-checkpoint");
     expect_eq(logdir_offsets_read(s.base, LOGDIR_HIGH_WATERMARK, &got, &count), OUT_CORRUPT);
     expect(strstr(outcome_trail(), "line 4") != NULL);
+    shell(s.base, ": > log-start-offset-checkpoint"); /* as a new Kafka leaves it */
+    expect_eq(logdir_offsets_read(s.base, LOGDIR_LOG_START, &got, &count), OUT_OK);
+    expect_eq(count, 0);
     shell(s.base, "printf '1\\n0\\n' > cleaner-offset-checkpoint");
     expect_eq(logdir_offsets_read(s.base, LOGDIR_CLEANER, &got, &count), OUT_CORRUPT);
 }
