@@ -93,13 +93,16 @@ class Broker:
                 if self.process and self.process.poll() is not None:
                     break
                 time.sleep(0.02)
-        raise RuntimeError(f"the broker does not listen on {self.port}; see {self.folder}")
+        with open(os.path.join(self.folder, "server.out"), encoding="utf-8", errors="replace") as file:
+            said = file.read().strip().split("\n")[-1]
+        raise RuntimeError(f"the broker does not listen on {self.port}: {said}")
 
 
 class FluxMQ(Broker):
-    def __init__(self, folder, port, binary):
+    def __init__(self, folder, port, binary, *more):
         super().__init__(folder, port)
         self.binary = binary
+        self.more = more
         self.data = os.path.join(folder, "data")
 
     def start(self):
@@ -107,7 +110,7 @@ class FluxMQ(Broker):
         with open(os.path.join(self.folder, "server.out"), "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "--port", str(self.port), "--data-dir", self.data, "--metrics-port", "0",
-                 "--advertised-listener", self.address],
+                 "--advertised-listener", self.address, *self.more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         self.wait_for_port()
 
@@ -344,6 +347,8 @@ class Run:
                 self.kill(names)
             if "adopt" in names and self.options.broker == "fluxmq":
                 self.adopt()
+        except RuntimeError as why:
+            self.single("broker", "start", why)
         finally:
             self.broker.stop(signal.SIGKILL)
 
@@ -365,7 +370,7 @@ class Run:
             self.report.result("skipped", "adopt", "ok 1 - suite # SKIP Kafka is not there; run tests/real/deps.sh")
             return
         kafka = Kafka(os.path.join(self.folder, "adopted"), self.options.port)
-        ours = FluxMQ(os.path.join(self.folder, "adopter"), self.options.port, self.options.bin)
+        ours = FluxMQ(os.path.join(self.folder, "adopter"), self.options.port, self.options.bin, "--broker-id", "1")
         ours.data = kafka.data
         self.broker = kafka
         kafka.start()
