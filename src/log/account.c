@@ -7,9 +7,13 @@
 
 #include "base/check.h"
 
+/* A full disk is put up with: the next flush tries again, and until then the recovery point stays
+ * below the batches that would tell the epochs after a crash. */
 enum outcome log_save_epochs(struct log *l)
 {
     enum outcome o = epochs_save(&l->epochs, l->io, l->path);
+    if (o == OUT_NO_SPACE)
+        return OUT_OK;
     if (o != OUT_OK)
         log_go_offline(l);
     return o;
@@ -28,9 +32,13 @@ COLD static enum outcome note_aborted(struct log *l, const struct producer_ended
     if (ended->last_offset < s->base_offset && segments_at(list, ended->last_offset, &i))
         s = list->at[i];
     segment_path(path, l->path, s->base_offset, FILE_TXNINDEX, "");
-    enum outcome o = txnindex_write(l->io, path, &a);
-    if (o == OUT_OK)
-        o = txnindex_add(&l->aborted, &a);
+    enum outcome o = txnindex_add(&l->aborted, &a);
+    if (o == OUT_OK && !atomic_load(&s->txn_unsaved))
+        o = txnindex_write(l->io, path, &a);
+    if (o == OUT_NO_SPACE) { /* as with the epochs */
+        atomic_store(&s->txn_unsaved, true);
+        o = OUT_OK;
+    }
     atomic_store(&s->txn_unsynced, true);
     l->dir_unsynced = true;
     if (o != OUT_OK)

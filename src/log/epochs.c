@@ -98,6 +98,7 @@ enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *
     if (o == OUT_OK && io->rename(tmp, path) != 0)
         o = fail(outcome_of_errno(errno), "rename %s", tmp);
     free(text);
+    e->unsaved = o != OUT_OK;
     if (o == OUT_OK)
         e->unsynced = true;
     return o;

@@ -18,6 +18,7 @@ struct epochs {
     size_t count, room;
     atomic_int latest;  /* -1: none */
     bool unsynced;      /* the file was written but not flushed */
+    bool unsaved;       /* the disk was full: the next flush writes it */
 };
 
 void epochs_fini(struct epochs *e);

@@ -2,7 +2,9 @@
 /*
  * Flushing: data of every segment written since the last flush, indexes of sealed ones, and the
  * names of new files. Runs in a background thread, one at a time a log, beside appends and reads. A
- * failed flush is final: what the kernel dropped cannot be told, so the log goes offline.
+ * failed flush is final: what the kernel dropped cannot be told, so the log goes offline. Only a
+ * full disk that keeps small files from being written is waited for (OUT_NO_SPACE, the flushed
+ * offset stays).
  */
 #include "log/partition.h"
 
@@ -22,6 +24,21 @@ static enum outcome sync_path(struct log *l, const char *path)
     return o;
 }
 
+/* What a full disk had kept from the file. OUT_NO_SPACE: it still does. */
+static enum outcome rewrite_txnindex(struct log *l, struct segment *s, const char *path)
+{
+    struct segment *next = segments_hold_after(l, s->base_offset);
+    int64_t to = next == NULL ? INT64_MAX : next->base_offset;
+    if (next != NULL)
+        store_hold_drop(&next->hold);
+    pthread_mutex_lock(&l->append_lock);
+    enum outcome o = txnindex_rewrite(&l->aborted, l->io, path, s->base_offset, to);
+    if (o == OUT_OK)
+        atomic_store(&s->txn_unsaved, false);
+    pthread_mutex_unlock(&l->append_lock);
+    return o;
+}
+
 static enum outcome flush_segment(struct log *l, struct segment *s, bool sealed)
 {
     struct body *body;
@@ -37,11 +54,14 @@ static enum outcome flush_segment(struct log *l, struct segment *s, bool sealed)
         o = segment_save_indexes(s, IO_SYNCED);
         if (o == OUT_OK)
             atomic_store(&s->unsaved, false);
+        else if (o == OUT_NO_SPACE) /* they can be built again; the next flush tries again */
+            o = OUT_OK;
     }
-    if (o == OUT_OK && atomic_exchange(&s->txn_unsynced, false)) {
-        segment_path(path, l->path, s->base_offset, FILE_TXNINDEX, "");
+    segment_path(path, l->path, s->base_offset, FILE_TXNINDEX, "");
+    if (o == OUT_OK && atomic_load(&s->txn_unsaved))
+        o = rewrite_txnindex(l, s, path);
+    if (o == OUT_OK && atomic_exchange(&s->txn_unsynced, false))
         o = sync_path(l, path);
-    }
     return o;
 }
 
@@ -51,9 +71,14 @@ static enum outcome flush_names(struct log *l)
     char path[LOG_PATH_MAX];
     enum outcome o = OUT_OK;
     pthread_mutex_lock(&l->append_lock);
+    if (l->epochs.unsaved)
+        o = epochs_save(&l->epochs, l->io, l->path);
     bool epochs = l->epochs.unsynced, names = l->dir_unsynced || epochs;
-    l->epochs.unsynced = l->dir_unsynced = false;
+    if (o == OUT_OK)
+        l->epochs.unsynced = l->dir_unsynced = false;
     pthread_mutex_unlock(&l->append_lock);
+    if (o != OUT_OK)
+        return o;
     if (epochs) {
         io_path(path, l->path, "leader-epoch-checkpoint");
         o = sync_path(l, path);
@@ -93,7 +118,7 @@ enum outcome log_flush_op(struct store *store, int64_t *flushed_offset)
         o = flush_locked(l, target);
         if (o == OUT_OK)
             atomic_store(&l->flushed_offset, target);
-        else
+        else if (o != OUT_NO_SPACE)
             o = outcome_add(log_go_offline(l), "flush");
     }
     *flushed_offset = atomic_load(&l->flushed_offset);

@@ -147,6 +147,17 @@ static enum outcome log_new(const struct log_open *what, struct log **log)
     return OUT_OK;
 }
 
+/* A new directory's name must not vanish with what is acknowledged in it. */
+static enum outcome sync_parent(const struct log *l)
+{
+    char parent[LOG_PATH_MAX];
+    const char *slash = strrchr(l->path, '/');
+    size_t size = slash == NULL ? 0 : (size_t)(slash - l->path);
+    memcpy(parent, l->path, size);
+    parent[size] = '\0';
+    return io_sync_dir(l->io, slash == NULL ? "." : size == 0 ? "/" : parent);
+}
+
 enum outcome log_open(const struct log_open *what, struct log **log)
 {
     struct log *l = NULL;
@@ -155,7 +166,7 @@ enum outcome log_open(const struct log_open *what, struct log **log)
     if (o != OUT_OK)
         return o;
     if (mkdir(l->path, 0755) == 0)
-        l->dir_unsynced = true;
+        o = sync_parent(l);
     else if (errno != EEXIST)
         o = fail(outcome_of_errno(errno), "make directory %s", l->path);
     errno = 0;

@@ -110,14 +110,15 @@ void log_recovered(const struct log *l, struct log_recovered *r);
 
 /* ---- maintenance: background threads ---- */
 
-/* Deletes segments by age, size and start offset, rolls an aged active segment, expires producers,
- * unlinks what was deleted file_delete_delay ago, closes idle files. `deleted`: segments dropped;
- * checkpoint the start offset when it is above 0 or report.start_offset changed. */
+/* Deletes segments by age, size and start offset, expires producers, unlinks what was deleted
+ * file_delete_delay ago, closes idle files. `deleted`: segments dropped (the start offset
+ * moved). */
 MUST enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted);
 
-/* Starts writing the active segment's pages to disk when some MiB wait for it; does not wait for them.
- * Optional: keeps later flushes short under a heavy load that nobody flushes. Not for reactors: the
- * kernel's work (ten times that of the append itself) is done in the calling thread. */
+/* Starts writing the active segment's pages to disk when some MiB wait for it; does not wait for
+ * them. Optional: keeps later flushes short under a heavy load that nobody flushes. Not for
+ * reactors: the kernel's work (ten times that of the append itself) is done in the calling
+ * thread. */
 void log_write_back(struct log *l);
 
 /* Begins a new segment when the active one is not empty. */

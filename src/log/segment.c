@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "log/partition.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -149,7 +150,8 @@ static enum outcome open_sealed(struct log *l, struct segment *s, struct body **
     segment_path(path, s->dir, s->base_offset, FILE_TIMEINDEX, "");
     if (o == OUT_OK)
         o = index_map(&b->times, s->io, path, s->size);
-    if (o == OUT_CORRUPT || o == OUT_NOT_FOUND)
+    bool empty = o == OUT_OK && s->size > 0 && index_count(&b->times) == 0; /* never saved */
+    if (o == OUT_CORRUPT || o == OUT_NOT_FOUND || empty)
         o = rebuild(s, b, log_opts(l)->index_interval_bytes);
     if (o != OUT_OK) {
         body_free(s->io, b);
@@ -230,6 +232,12 @@ enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
     segment_path(path, s->dir, s->base_offset, FILE_TIMEINDEX, "");
     if (o == OUT_OK)
         o = index_save(&b->times, s->io, path, sync);
+    if (o != OUT_OK) { /* a part looks like a whole one: better none, it is rebuilt */
+        s->io->unlink(path);
+        segment_path(path, s->dir, s->base_offset, FILE_INDEX, "");
+        s->io->unlink(path);
+        errno = 0;
+    }
     return o;
 }
 

@@ -35,6 +35,7 @@ struct segment {
     atomic_bool unsaved;          /* indexes in memory are ahead of their files */
     atomic_bool unsynced;         /* data was written since the last flush */
     atomic_bool txn_unsynced;     /* its .txnindex was written since the last flush */
+    atomic_bool txn_unsaved;      /* the disk was full: the next flush writes it anew */
     atomic_bool used;             /* since the last idle pass */
 };
 

@@ -36,16 +36,39 @@ void txnindex_cut(struct txnindex *t, int64_t start, int64_t end)
     t->count = kept;
 }
 
-enum outcome txnindex_write(const struct log_io *io, const char *path, const struct log_aborted *a)
+static void put_entry(uint8_t entry[static TXNINDEX_ENTRY], const struct log_aborted *a)
 {
-    uint8_t entry[TXNINDEX_ENTRY];
-    int fd;
-    uint64_t size = 0;
     put_be16(entry, 0);
     put_be64(entry + 2, (uint64_t)a->producer_id);
     put_be64(entry + 10, (uint64_t)a->first_offset);
     put_be64(entry + 18, (uint64_t)a->last_offset);
     put_be64(entry + 26, (uint64_t)a->stable_offset);
+}
+
+enum outcome txnindex_rewrite(const struct txnindex *t, const struct log_io *io, const char *path,
+                              int64_t from, int64_t to)
+{
+    size_t size = 0;
+    uint8_t *image = malloc((t->count + 1) * TXNINDEX_ENTRY);
+    if (image == NULL)
+        return OUT_NO_MEMORY;
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->list[i].last_offset < from || t->list[i].last_offset >= to)
+            continue;
+        put_entry(image + size, &t->list[i]);
+        size += TXNINDEX_ENTRY;
+    }
+    enum outcome o = io_replace(io, path, image, size, IO_NOT_SYNCED);
+    free(image);
+    return o;
+}
+
+enum outcome txnindex_write(const struct log_io *io, const char *path, const struct log_aborted *a)
+{
+    uint8_t entry[TXNINDEX_ENTRY];
+    int fd;
+    uint64_t size = 0;
+    put_entry(entry, a);
     enum outcome o = io_open(io, path, O_WRONLY | O_CREAT, &fd);
     if (o != OUT_OK)
         return o;

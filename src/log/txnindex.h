@@ -24,6 +24,9 @@ void txnindex_cut(struct txnindex *t, int64_t start, int64_t end);
 /* Appends one entry to a segment's file, which comes into being with it. */
 MUST enum outcome txnindex_write(const struct log_io *io, const char *path,
                                  const struct log_aborted *a);
+/* Replaces a file by the entries whose last offset is in [from, to). */
+MUST enum outcome txnindex_rewrite(const struct txnindex *t, const struct log_io *io,
+                                   const char *path, int64_t from, int64_t to);
 /* Adds the entries of a file; a missing one has none. OUT_CORRUPT. */
 MUST enum outcome txnindex_read(struct txnindex *t, const struct log_io *io, const char *path);
 

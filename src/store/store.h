@@ -161,7 +161,8 @@ MUST static inline enum outcome store_trim(struct store *s, int64_t offset, int6
 }
 
 /* Blocks until everything appended before the call is on disk. A failure is final: OUT_OFFLINE from
- * then on. */
+ * then on; only after OUT_NO_SPACE (nothing is lost, the flushed offset stays) may one try again.
+ */
 MUST static inline enum outcome store_flush(struct store *s, int64_t *flushed_offset)
 {
     return s->ops->flush(s, flushed_offset);

@@ -3,6 +3,8 @@
 #include "helper.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
 
 static struct {
     int64_t write_budget; /* bytes until writes fail, -1: never */
@@ -281,4 +283,79 @@ void test_a_directory_that_cannot_be_written_is_told(void)
     long_path[1999] = '\0';
     s.open.path = long_path;
     expect_eq(log_open(&s.open, &s.log), OUT_TOO_LARGE);
+}
+
+void test_a_full_disk_delays_epochs_and_indexes_but_loses_nothing(void)
+{
+    struct scratch s;
+    struct store_appended done;
+    struct store_place p;
+    int64_t flushed;
+    start(&s);
+    struct log_options o = s.open.options;
+    o.segment_bytes = 600;
+    expect_eq(log_configure(s.log, &o), OUT_OK);
+    expect_eq(try_append(&s, &done), OUT_OK);
+    expect_eq(try_append(&s, &done), OUT_OK); /* rolls: the first segment waits for its index */
+    fault.write_budget = 0;
+    fault.write_error = ENOSPC;
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    expect_eq(flushed, 6);
+    expect_eq(log_epoch_begin(s.log, 7), OUT_OK);
+    expect_eq(log_epoch_latest(s.log), 7);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_NO_SPACE);
+    expect(!stat_of(s.log).offline);
+    shell(s.dir, "test ! -e 00000000000000000000.timeindex"); /* not half an index */
+    s.open.recovery_point = 6; /* a crash now: the segment is trusted, its index built again */
+    scratch_close(&s, LOG_UNCLEAN);
+    fault.write_budget = -1;
+    scratch_open(&s);
+    expect_eq(stat_of(s.log).end_offset, 6);
+    expect_eq(store_seek(log_store(s.log), NOW, &p), OUT_OK);
+    expect_eq(p.offset, 0);
+    expect_eq(log_epoch_begin(s.log, 8), OUT_OK);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    scratch_close(&s, LOG_CLEAN);
+    shell(s.dir, "grep -q '^8 6$' leader-epoch-checkpoint");
+}
+
+/* A file system of 300 KiB, really full. */
+void test_a_small_file_system_fills_up_and_resumes(void)
+{
+    struct scratch s;
+    struct store_appended done;
+    int64_t flushed;
+    int appended = 0;
+    enum outcome o;
+    scratch_init(&s);
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", s.base, "tmpfs", 0, "size=300k") != 0)
+        skip_case("mounting needs privileges");
+    s.open.options.segment_bytes = 40000;
+    shell(s.base, "head -c 100000 /dev/zero > filler");
+    scratch_open(&s);
+    while ((o = try_append(&s, &done)) == OUT_OK)
+        appended++;
+    expect_eq(o, OUT_NO_SPACE);
+    expect(appended > 100);
+    for (int i = 0; i < 20; i++)
+        expect_eq(try_append(&s, &done), OUT_NO_SPACE);
+    struct store_stat st = stat_of(s.log);
+    expect(!st.offline);
+    expect_eq(st.end_offset, 3 * appended);
+    o = store_flush(log_store(s.log), &flushed);
+    expect(o == OUT_OK || o == OUT_NO_SPACE);
+    struct store_view v;
+    struct store_read r = {.offset = st.end_offset - 1, .limit_offset = INT64_MAX, .max_bytes = 1};
+    expect_eq(store_read(log_store(s.log), &r, &v), OUT_OK);
+    store_hold_drop(v.hold);
+    shell(s.base, "rm filler");
+    for (int i = 0; i < 20; i++)
+        expect_eq(try_append(&s, &done), OUT_OK);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    scratch_close(&s, LOG_UNCLEAN);
+    scratch_open(&s);
+    expect_eq(stat_of(s.log).end_offset, 3 * (appended + 20));
+    scratch_close(&s, LOG_CLEAN);
+    expect(umount2(s.base, MNT_DETACH) == 0);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Golden files: the batches of a real Kafka's partitions, appended one by one with the same settings and
- * the same restarts, give the same files, byte for byte: logs, indexes, transaction indexes, epochs,
- * snapshots (of partitions without producers; with them the order of entries is free).
+ * Golden files: the batches of a real Kafka's partitions, appended one by one with the same
+ * settings and the same restarts, give the same files, byte for byte: logs, indexes, transaction
+ * indexes, epochs, snapshots (of partitions without producers; with them the order of entries is
+ * free).
  */
 #include "helper.h"
 #include "vectors.h"
@@ -87,7 +88,8 @@ void test_the_same_batches_give_the_same_files(void)
         scratch_close(&ours, LOG_CLEAN);
         expect_eq(log_close(&theirs, LOG_UNCLEAN), OUT_OK);
         snprintf(command, sizeof command,
-                 "cd keep/%s; for f in %s; do cmp $f ../../%s/$f || { echo \"# %s/$f\"; exit 1; }; done",
+                 "cd keep/%s; for f in %s; do "
+                 "cmp $f ../../%s/$f || { echo \"# %s/$f\"; exit 1; }; done",
                  partitions[i].name, partitions[i].files, partitions[i].name, partitions[i].name);
         printf("# %s\n", partitions[i].name);
         fflush(stdout);
