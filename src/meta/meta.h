@@ -28,6 +28,8 @@ struct meta_placement {
     const struct uuid *directories;
 };
 
+#define META_PARTITIONS_MAX 1000000 /* of one topic */
+
 struct meta_partition {
     int32_t leader;          /* -1: none */
     int32_t leader_epoch, partition_epoch;

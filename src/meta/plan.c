@@ -5,7 +5,7 @@
  */
 #include "base/check.h"
 #include "base/varint.h"
-#include "meta/image.h"
+#include "meta/private.h"
 #include "wire/messages.h"
 #include "wire/wire.h"
 
@@ -14,7 +14,7 @@
 #define NAME_MAX_BYTES 249
 #define CHANGE_MAX MiB(256)
 enum { RESOURCE_TOPIC = 2 };
-enum { TOPIC_VERSION = 0, PARTITION_VERSION = 2, CONFIG_VERSION = 0, IDS_VERSION = 0 };
+enum { TOPIC_VERSION = 0, CONFIG_VERSION = 0, IDS_VERSION = 0 };
 
 bool meta_topic_name_valid(struct bytes name)
 {
@@ -142,7 +142,7 @@ static enum outcome check_replicas(const struct meta_rules *rules, const struct 
 
 /* Manual assignment: partitions 0 to n-1, each once. *count: how many. */
 static enum outcome check_assignments(const struct meta_rules *rules, const struct meta_new_topic *t,
-                                      int32_t *count)
+                                      struct arena *arena, int32_t *count)
 {
     if (t->replication_factor != -1)
         return fail(OUT_INVALID, "A manual partition assignment was specified, but replication "
@@ -150,30 +150,32 @@ static enum outcome check_assignments(const struct meta_rules *rules, const stru
     if (t->partition_count != -1)
         return fail(OUT_INVALID, "A manual partition assignment was specified, but numPartitions "
                                  "was not set to -1.");
+    bool *there = arena_array(arena, bool, t->assignment_count);
+    if (there == NULL)
+        return fail(OUT_NO_MEMORY, "check a partition assignment");
     for (size_t i = 0; i < t->assignment_count; i++) {
         const struct meta_assignment *a = &t->assignments[i];
-        for (size_t j = 0; j < i; j++) {
-            if (t->assignments[j].index == a->index)
-                return fail(OUT_INVALID_REPLICA_ASSIGNMENT,
-                            "Found multiple manual partition assignments for partition %d", a->index);
-        }
         enum outcome o = check_replicas(rules, a);
         if (o != OUT_OK)
             return o;
         if (a->index < 0 || (size_t)a->index >= t->assignment_count)
             return fail(OUT_INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive "
                                                         "0-based integer sequence");
+        if (there[a->index])
+            return fail(OUT_INVALID_REPLICA_ASSIGNMENT,
+                        "Found multiple manual partition assignments for partition %d", a->index);
+        there[a->index] = true;
     }
     *count = (int32_t)t->assignment_count;
     return OUT_OK;
 }
 
 static enum outcome check_counts(const struct meta_rules *rules, const struct meta_new_topic *t,
-                                 int32_t *count)
+                                 struct arena *arena, int32_t *count)
 {
     errno = 0;
     if (t->assignment_count > 0)
-        return check_assignments(rules, t, count);
+        return check_assignments(rules, t, arena, count);
     if (t->replication_factor < -1 || t->replication_factor == 0)
         return fail(OUT_INVALID_REPLICATION_FACTOR, "Replication factor must be larger than 0, or "
                                                     "-1 to use the default value.");
@@ -185,12 +187,17 @@ static enum outcome check_counts(const struct meta_rules *rules, const struct me
                     "The target replication factor of %d cannot be reached because only 1 broker(s) "
                     "are registered.", t->replication_factor, t->replication_factor);
     *count = t->partition_count == -1 ? rules->default_partitions : t->partition_count;
+    if (*count > META_PARTITIONS_MAX)
+        return fail(OUT_INVALID_PARTITIONS, "A topic has at most %d partitions.",
+                    META_PARTITIONS_MAX);
     return OUT_OK;
 }
 
-static enum outcome add_partitions(const struct meta_rules *rules, const struct uuid *topic,
-                                   int32_t from, int32_t to, struct meta_change *change)
+static enum outcome add_partitions(const struct meta_image *image, const struct meta_rules *rules,
+                                   const struct uuid *topic, int32_t from, int32_t to,
+                                   struct meta_change *change)
 {
+    int16_t version = versions_of(image).partition;
     int32_t node = rules->node_id;
     struct uuid directory = rules->directory_id;
     for (int32_t i = from; i < to; i++) {
@@ -203,73 +210,106 @@ static enum outcome add_partitions(const struct meta_rules *rules, const struct 
         r.leader = node;
         r.leader_epoch = 0;
         r.partition_epoch = 0;
-        r.directories = &directory;
-        r.directories_count = 1;
-        enum outcome o = meta_change_add(change, &wire_partition_record, PARTITION_VERSION, &r);
+        if (version >= 1) {
+            r.directories = &directory;
+            r.directories_count = 1;
+        }
+        enum outcome o = meta_change_add(change, &wire_partition_record, version, &r);
         if (o != OUT_OK)
             return o;
     }
     return OUT_OK;
 }
 
-/* The last entry of a key counts, as in Kafka. */
-static bool overruled(const struct meta_new_topic *t, size_t index)
+/* The settings that count: of a key that is given more than once the last, as in Kafka. Peers decide
+ * how many there are, so names are hashed. */
+static enum outcome last_of_each(const struct meta_new_topic *t, struct arena *arena, bool **counts)
 {
-    for (size_t i = index + 1; i < t->config_count; i++) {
-        if (bytes_equal(t->configs[i].name, t->configs[index].name))
-            return true;
+    size_t slots = 16;
+    while (slots < 2 * t->config_count)
+        slots *= 2;
+    size_t *table = arena_array(arena, size_t, slots); /* index + 1, 0 empty */
+    *counts = arena_array(arena, bool, t->config_count);
+    if (table == NULL || *counts == NULL)
+        return fail(OUT_NO_MEMORY, "check the settings of a topic");
+    for (size_t i = t->config_count; i-- > 0;) {
+        size_t at = bytes_hash(t->configs[i].name) & (slots - 1);
+        while (table[at] != 0 && !bytes_equal(t->configs[table[at] - 1].name, t->configs[i].name))
+            at = (at + 1) & (slots - 1);
+        (*counts)[i] = table[at] == 0;
+        if (table[at] == 0)
+            table[at] = i + 1;
     }
-    return false;
+    return OUT_OK;
 }
 
-static enum outcome add_configs(const struct meta_rules *rules, const struct meta_new_topic *t,
-                                struct meta_change *change)
+static enum outcome check_configs(const struct meta_rules *rules, const struct meta_new_topic *t,
+                                  struct arena *arena, bool **counts)
 {
     char message[256] = "";
-    for (size_t i = 0; i < t->config_count; i++) {
+    enum outcome o = last_of_each(t, arena, counts);
+    errno = 0;
+    for (size_t i = 0; i < t->config_count && o == OUT_OK; i++) {
         const struct meta_pair *p = &t->configs[i];
-        if (overruled(t, i))
-            continue;
-        errno = 0;
         if (p->value.at == NULL)
             return fail(OUT_INVALID_CONFIG, "Null value not supported for topic configs: %.*s",
                         (int)MIN(p->name.size, 100), (const char *)p->name.at);
-        if (!rules->config_check(RESOURCE_TOPIC, p->name, p->value, message))
+        if ((*counts)[i] && !rules->config_check(RESOURCE_TOPIC, p->name, p->value, message))
             return fail(OUT_INVALID_CONFIG, "%s", message);
-        enum outcome o = meta_plan_config(RESOURCE_TOPIC, t->name, p->name, p->value, change);
-        if (o != OUT_OK)
-            return o;
     }
-    return OUT_OK;
+    return o;
 }
 
+/* Where a change stands, to come back to when one part of it is refused. */
+struct mark {
+    struct meta_record **end;
+    size_t count;
+};
+
+static void take_back(struct meta_change *change, const struct mark *mark)
+{
+    *mark->end = NULL;
+    change->end = mark->end;
+    change->count = mark->count;
+}
+
+static enum outcome add_topic(const struct meta_new_topic *t, const bool *counts,
+                              const struct uuid *id, struct meta_change *change)
+{
+    struct topic_record topic;
+    wire_defaults(&wire_topic_record, &topic);
+    topic.name = t->name;
+    topic.topic_id = *id;
+    enum outcome o = meta_change_add(change, &wire_topic_record, TOPIC_VERSION, &topic);
+    for (size_t i = 0; i < t->config_count && o == OUT_OK; i++) {
+        const struct meta_pair *p = &t->configs[i];
+        if (counts[i])
+            o = meta_plan_config(RESOURCE_TOPIC, t->name, p->name, p->value, change);
+    }
+    return o;
+}
+
+/* Kafka's order of checks: name, settings, counts. */
 enum outcome meta_plan_topic(const struct meta_image *image, const struct meta_rules *rules,
                              const struct meta_new_topic *t, struct meta_change *change,
                              struct uuid *id)
 {
     int32_t count = 0;
+    bool *counts = NULL;
+    struct mark mark = {change->end, change->count};
     enum outcome o = check_name(image, t);
     if (o == OUT_OK)
-        o = check_counts(rules, t, &count);
+        o = check_configs(rules, t, &change->arena, &counts);
+    if (o == OUT_OK)
+        o = check_counts(rules, t, &change->arena, &count);
     if (o != OUT_OK)
         return o;
     *id = uuid_random();
-    struct topic_record topic;
-    wire_defaults(&wire_topic_record, &topic);
-    topic.name = t->name;
-    topic.topic_id = *id;
-    struct meta_record **before = change->end;
-    size_t count_before = change->count;
-    o = meta_change_add(change, &wire_topic_record, TOPIC_VERSION, &topic);
+    o = add_topic(t, counts, id, change);
     if (o == OUT_OK)
-        o = add_configs(rules, t, change);
-    if (o == OUT_OK)
-        o = add_partitions(rules, id, 0, count, change);
-    if (o != OUT_OK) { /* its records go, those of other topics stay */
-        *before = NULL;
-        change->end = before;
-        change->count = count_before;
-    }
+        o = add_partitions(image, rules, id, 0, count, change);
+    if (o != OUT_OK)
+        take_back(change, &mark);
     return o;
 }
 
@@ -286,7 +326,7 @@ enum outcome meta_plan_partitions(const struct meta_image *image, const struct m
                                   const struct meta_assignment *assignments,
                                   int32_t assignment_count, struct meta_change *change)
 {
-    (void)image;
+    struct mark mark = {change->end, change->count};
     errno = 0;
     if (count == t->partition_count)
         return fail(OUT_INVALID_PARTITIONS, "Topic already has %d partition(s).", count);
@@ -294,6 +334,9 @@ enum outcome meta_plan_partitions(const struct meta_image *image, const struct m
         return fail(OUT_INVALID_PARTITIONS, "The topic %.*s currently has %d partition(s); %d would "
                     "not be an increase.", (int)t->name.size, (const char *)t->name.at,
                     t->partition_count, count);
+    if (count > META_PARTITIONS_MAX)
+        return fail(OUT_INVALID_PARTITIONS, "A topic has at most %d partitions.",
+                    META_PARTITIONS_MAX);
     if (assignments != NULL) {
         if (assignment_count != count - t->partition_count)
             return fail(OUT_INVALID_REPLICA_ASSIGNMENT, "Attempted to add %d additional partition(s), "
@@ -305,7 +348,10 @@ enum outcome meta_plan_partitions(const struct meta_image *image, const struct m
                 return o;
         }
     }
-    return add_partitions(rules, &t->id, t->partition_count, count, change);
+    enum outcome o = add_partitions(image, rules, &t->id, t->partition_count, count, change);
+    if (o != OUT_OK)
+        take_back(change, &mark);
+    return o;
 }
 
 enum outcome meta_plan_config(int8_t type, struct bytes resource, struct bytes name,

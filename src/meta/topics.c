@@ -14,7 +14,6 @@
 
 #include <stdlib.h>
 
-#define PARTITIONS_MAX 1000000
 #define INSERTED_MAX 64 /* above it, sorting once is cheaper than moving each time */
 #define LEADER_UNCHANGED (-2)
 
@@ -385,7 +384,7 @@ enum outcome apply_remove_topic(struct meta_image *d, const struct remove_topic_
 enum outcome apply_partition(struct meta_image *d, const struct partition_record *r)
 {
     struct meta_topic *t = find_by_id(d, &r->topic_id);
-    if (t == NULL || r->partition_id < 0 || r->partition_id >= PARTITIONS_MAX)
+    if (t == NULL || r->partition_id < 0 || r->partition_id >= META_PARTITIONS_MAX)
         return fail(OUT_CORRUPT, "the metadata has a partition of an unknown topic");
     struct meta_placement like = {
         .replicas = r->replicas, .replica_count = MAX(r->replicas_count, 0),
