@@ -300,7 +300,7 @@ class Env:
         t = time.time()
         try:
             r = c.call(api, ver, body, **kw)
-            while until and not until(r) and time.time() - t < 6:
+            while until and not until(r) and time.time() - t < 6 and "'errorCode': 35" not in str(r):
                 time.sleep(0.1)
                 r = c.call(api, ver, body, **kw)
         except Closed:
