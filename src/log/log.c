@@ -214,6 +214,15 @@ enum outcome log_close(struct log **log, enum log_shutdown how)
     return o;
 }
 
+void log_retire(struct log *l)
+{
+    pthread_mutex_lock(&l->flush_lock);
+    pthread_mutex_lock(&l->append_lock); /* whoever writes now finishes first */
+    log_go_offline(l);
+    pthread_mutex_unlock(&l->append_lock);
+    pthread_mutex_unlock(&l->flush_lock);
+}
+
 struct store *log_store(struct log *l)
 {
     return &l->store;

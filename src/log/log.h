@@ -92,6 +92,11 @@ MUST enum outcome log_close(struct log **log, enum log_shutdown how);
 MUST enum outcome log_delete(struct log **log, char path[static LOG_PATH_MAX]);
 MUST enum outcome log_delete_finish(const char *path);
 
+/* Before a directory is renamed or removed under an open log: from now on nothing is written,
+ * opened or read by its path; appends, new reads and flushes answer OUT_OFFLINE. Views that are
+ * held stay good. */
+void log_retire(struct log *l);
+
 struct store *log_store(struct log *l);
 struct uuid log_topic_id(const struct log *l);
 const char *log_path(const struct log *l);

@@ -118,6 +118,8 @@ static enum outcome trust_active(struct log *l, struct opening *op, struct segme
     segment_path(path, l->path, s->base_offset, FILE_TIMEINDEX, "");
     if (o == OUT_OK)
         o = index_load(&body->times, l->io, path, s->size);
+    if (o == OUT_OK && s->size > 0 && index_count(&body->times) == 0)
+        o = OUT_CORRUPT; /* a clean stop leaves an entry */
     if (o == OUT_OK)
         o = walk_tail(l, s, &op->end_offset);
     if (o != OUT_CORRUPT && o != OUT_NOT_FOUND)

@@ -18,6 +18,14 @@
 #define BASE "00000000000000000000"
 
 static char dir[64];
+static struct log_io io;
+
+/* Thousands of opens: none of them waits for the disk. */
+static int no_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
 
 static void away(void)
 {
@@ -59,7 +67,9 @@ static struct log *open_log(enum log_shutdown was, enum outcome *o)
     char path[128];
     struct log *l = NULL;
     snprintf(path, sizeof path, "%s/t-0", dir);
-    struct log_open what = {.path = path, .now_ms = NOW, .was = was};
+    io = log_io_kernel;
+    io.fdatasync = io.fsync = no_sync;
+    struct log_open what = {.path = path, .now_ms = NOW, .was = was, .io = &io};
     log_options_default(&what.options);
     *o = log_open(&what, &l);
     return l;

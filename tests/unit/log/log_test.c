@@ -388,3 +388,33 @@ void test_deleting_renames_the_directory_and_then_removes_it(void)
     free(list);
     expect_eq(log_delete_finish(path), OUT_OK);
 }
+
+void test_a_retired_log_touches_its_directory_no_more(void)
+{
+    struct scratch s;
+    struct store_view held, v;
+    struct store_appended done;
+    int64_t flushed;
+    int32_t deleted;
+    struct store_read r = {.limit_offset = INT64_MAX, .max_bytes = 1 << 20};
+    scratch_init(&s);
+    scratch_open(&s);
+    append(s.log, 1, 3, 100);
+    expect_eq(store_read(log_store(s.log), &r, &held), OUT_OK);
+    log_retire(s.log);
+    shell(s.base, "mv t-0 gone; mkdir t-0");
+    struct store_append a = {.origin = STORE_CLIENT, .now_ms = NOW};
+    struct log_builder b;
+    log_builder_init(&b, MiB(1));
+    a.size = build(&b, 1, 3, 10, &a.at);
+    expect_eq(store_append(log_store(s.log), &a, &done), OUT_OFFLINE);
+    log_builder_fini(&b);
+    expect_eq(store_read(log_store(s.log), &r, &v), OUT_OFFLINE);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OFFLINE);
+    expect_eq(log_retain(s.log, NOW, &deleted), OUT_OFFLINE);
+    expect_eq(log_epoch_begin(s.log, 9), OUT_OFFLINE);
+    free(view_bytes(&held));
+    store_hold_drop(held.hold);
+    expect_eq(log_close(&s.log, LOG_UNCLEAN), OUT_OK);
+    shell(s.dir, "test $(ls | wc -l) -eq 0");
+}
