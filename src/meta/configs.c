@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings of resources in an image: one piece of memory for each resource, shared between images. */
+/* Settings of resources in an image: one piece of memory for each resource, shared between
+ * images. */
 #include "meta/image.h"
 
 #include "wire/messages.h"
@@ -117,7 +118,8 @@ enum outcome apply_config(struct meta_image *d, const struct config_record *r)
     bool found;
     size_t at = configs_place(d, r->resource_type, r->resource_name, &found);
     struct meta_configs *old = found ? d->configs[at] : NULL;
-    struct meta_configs *c = configs_with(old, r->resource_type, r->resource_name, r->name, r->value);
+    struct meta_configs *c =
+        configs_with(old, r->resource_type, r->resource_name, r->name, r->value);
     struct meta_configs **grown = realloc(d->configs, (d->config_count + 2) * sizeof *grown);
     if (grown != NULL)
         d->configs = grown;

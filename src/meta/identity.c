@@ -71,7 +71,8 @@ enum outcome quorum_state_write(struct meta *m)
     if (m->quorum.version == 0)
         size = snprintf(text, sizeof text,
                         "{\"clusterId\":\"\",\"leaderId\":%d,\"leaderEpoch\":%d,\"votedId\":-1,"
-                        "\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":%d}],\"data_version\":0}",
+                        "\"appliedOffset\":0,\"currentVoters\":[{\"voterId\":%d}],"
+                        "\"data_version\":0}",
                         node, m->epoch, node);
     else
         size = snprintf(text, sizeof text,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images: making, sharing and dropping them, and one metadata record applied to a draft. Each kind of
- * thing in an image has its own file (topics.c, configs.c, brokers.c, kept.c).
+ * Images: making, sharing and dropping them, and one metadata record applied to a draft. Each kind
+ * of thing in an image has its own file (topics.c, configs.c, brokers.c, kept.c).
  */
 #include "meta/image.h"
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making images (private to meta/). A draft is an image that only its maker sees: records are applied
- * to it one after the other, then image_finish puts the topics in order and it may be published.
+ * Making images (private to meta/). A draft is an image that only its maker sees: records are
+ * applied to it one after the other, then image_finish puts the topics in order and it may be
+ * published.
  */
 #ifndef META_IMAGE_H
 #define META_IMAGE_H
 
 #include "meta/meta.h"
 
-/* A copy that shares topics, configs, ... with `from` (NULL: an empty image). NULL: out of memory. */
+/* A copy that shares topics, configs, ... with `from` (NULL: an empty image). NULL: out of
+ * memory. */
 struct meta_image *image_draft(const struct meta_image *from);
 /* After the last record. OUT_NO_MEMORY. */
 MUST enum outcome image_finish(struct meta_image *draft);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records that mean nothing to an image but must survive in snapshots: they are kept as they came, in
- * the order of their arrival. Where the type is known, a later record replaces or removes an earlier
- * one of the same key, so that the list does not grow with history; of types that nobody knows yet
- * every record stays.
+ * Records that mean nothing to an image but must survive in snapshots: they are kept as they came,
+ * in the order of their arrival. Where the type is known, a later record replaces or removes an
+ * earlier one of the same key, so that the list does not grow with history; of types that nobody
+ * knows yet every record stays.
  */
 #include "meta/image.h"
 
@@ -57,7 +57,8 @@ static void key_put(struct bytes *key, uint8_t *room, struct bytes part)
     key->size += 4 + part.size;
 }
 
-static bool key_of(struct rule *rule, struct arena *scratch, const struct bytes *parts, size_t count)
+static bool key_of(struct rule *rule, struct arena *scratch, const struct bytes *parts,
+                   size_t count)
 {
     size_t size = 0;
     for (size_t i = 0; i < count; i++)
@@ -69,7 +70,8 @@ static bool key_of(struct rule *rule, struct arena *scratch, const struct bytes 
     return room != NULL;
 }
 
-static bool quota_rule(struct rule *rule, const struct client_quota_record *r, struct arena *scratch)
+static bool quota_rule(struct rule *rule, const struct client_quota_record *r,
+                       struct arena *scratch)
 {
     size_t count = (size_t)MAX(r->entity_count, 0);
     struct bytes *parts = arena_array(scratch, struct bytes, 2 * count + 1);
@@ -92,7 +94,8 @@ static bool credential_rule(struct rule *rule, struct bytes name, const int8_t *
     return key_of(rule, scratch, parts, 2);
 }
 
-static bool one_part_rule(struct rule *rule, uint32_t type, struct bytes part, struct arena *scratch)
+static bool one_part_rule(struct rule *rule, uint32_t type, struct bytes part,
+                          struct arena *scratch)
 {
     rule->type = type;
     return key_of(rule, scratch, &part, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cluster's metadata: an immutable image of topics, configs and features, and the log it is made
- * from, Kafka's own __cluster_metadata-0 (KIP-500, KIP-630). A change is planned (pure functions over
- * the image), committed (appended, flushed, applied) and gives a new image; the old one stays good for
- * whoever holds it.
+ * The cluster's metadata: an immutable image of topics, configs and features, and the log it is
+ * made from, Kafka's own __cluster_metadata-0 (KIP-500, KIP-630). A change is planned (pure
+ * functions over the image), committed (appended, flushed, applied) and gives a new image; the old
+ * one stays good for whoever holds it.
  *
  * Threads: meta_open, meta_commit, planners: the control thread (or main before it). Images may be
  * read by any thread that holds them.
@@ -67,13 +67,13 @@ struct meta_broker {
     struct bytes framed;     /* the newest registration record */
 };
 
-/* A record that means nothing here but must not be lost: users, quotas, access rules, controllers and
- * types that nobody knows yet. Shared by images. */
+/* A record that means nothing here but must not be lost: users, quotas, access rules,
+ * controllers and types that nobody knows yet. Shared by images. */
 struct meta_kept {
     _Atomic uint32_t holds;
     uint32_t type;
     uint64_t hash;           /* of the key */
-    struct bytes key;        /* what a later record replaces or removes it by; empty: nothing does */
+    struct bytes key;        /* a later record replaces or removes it by this; empty: none does */
     struct bytes framed;
 };
 
@@ -172,9 +172,9 @@ MUST enum outcome meta_change_add_framed(struct meta_change *c, struct bytes fra
 /* Whether a config value fits: handed in by config/. `message` has 256 bytes. */
 typedef bool meta_config_check(int8_t type, struct bytes name, struct bytes value, char *message);
 
-/* `from` (NULL: nothing) with the records of a change, the first of which has offset `base_offset`. The
- * caller owns the new image; unchanged topics are shared. OUT_CORRUPT: records that contradict the
- * image or each other; OUT_UNSUPPORTED, OUT_NO_MEMORY. */
+/* `from` (NULL: nothing) with the records of a change, the first of which has offset
+ * `base_offset`. The caller owns the new image; unchanged topics are shared. OUT_CORRUPT:
+ * records that contradict the image or each other; OUT_UNSUPPORTED, OUT_NO_MEMORY. */
 MUST enum outcome meta_image_apply(const struct meta_image *from, const struct meta_change *change,
                                    int64_t base_offset, const struct meta_image **to);
 
@@ -201,15 +201,16 @@ struct meta_rules {
 };
 
 /* Plans one topic on top of `image`; its records go into `change`. A refusal's outcome is one of
- * EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT,
- * INVALID_CONFIG, INVALID (request), with the sentence in outcome_trail(). */
+ * EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR,
+ * INVALID_REPLICA_ASSIGNMENT, INVALID_CONFIG, INVALID (request), with the sentence in
+ * outcome_trail(). */
 MUST enum outcome meta_plan_topic(const struct meta_image *image, const struct meta_rules *rules,
                                   const struct meta_new_topic *t, struct meta_change *change,
                                   struct uuid *id);
 MUST enum outcome meta_plan_delete(const struct meta_topic *t, struct meta_change *change);
 /* `count`: partitions in all. */
-MUST enum outcome meta_plan_partitions(const struct meta_image *image, const struct meta_rules *rules,
-                                       const struct meta_topic *t, int32_t count,
+MUST enum outcome meta_plan_partitions(const struct meta_image *image,
+                                       const struct meta_rules *rules, const struct meta_topic *t, int32_t count,
                                        const struct meta_assignment *assignments,
                                        int32_t assignment_count, struct meta_change *change);
 /* Sets (value) or deletes (value null) one key. */

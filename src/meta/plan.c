@@ -129,7 +129,8 @@ static enum outcome check_replicas(const struct meta_rules *rules, const struct 
         for (int32_t j = 0; j < i; j++) {
             if (a->brokers[i] == a->brokers[j])
                 return fail(OUT_INVALID_REPLICA_ASSIGNMENT,
-                            "The manual partition assignment includes the broker %d more than once.",
+                            "The manual partition assignment includes the broker %d more than "
+                            "once.",
                             a->brokers[i]);
         }
         if (a->brokers[i] != rules->node_id)
@@ -141,8 +142,8 @@ static enum outcome check_replicas(const struct meta_rules *rules, const struct 
 }
 
 /* Manual assignment: partitions 0 to n-1, each once. *count: how many. */
-static enum outcome check_assignments(const struct meta_rules *rules, const struct meta_new_topic *t,
-                                      struct arena *arena, int32_t *count)
+static enum outcome check_assignments(const struct meta_rules *rules,
+                                      const struct meta_new_topic *t, struct arena *arena, int32_t *count)
 {
     if (t->replication_factor != -1)
         return fail(OUT_INVALID, "A manual partition assignment was specified, but replication "
@@ -184,8 +185,8 @@ static enum outcome check_counts(const struct meta_rules *rules, const struct me
                                             "non-positive value.");
     if (t->replication_factor > 1)
         return fail(OUT_INVALID_REPLICATION_FACTOR, "Unable to replicate the partition %d time(s): "
-                    "The target replication factor of %d cannot be reached because only 1 broker(s) "
-                    "are registered.", t->replication_factor, t->replication_factor);
+                    "The target replication factor of %d cannot be reached because only 1 "
+                    "broker(s) are registered.", t->replication_factor, t->replication_factor);
     *count = t->partition_count == -1 ? rules->default_partitions : t->partition_count;
     if (*count > META_PARTITIONS_MAX)
         return fail(OUT_INVALID_PARTITIONS, "A topic has at most %d partitions.",
@@ -221,8 +222,8 @@ static enum outcome add_partitions(const struct meta_image *image, const struct 
     return OUT_OK;
 }
 
-/* The settings that count: of a key that is given more than once the last, as in Kafka. Peers decide
- * how many there are, so names are hashed. */
+/* The settings that count: of a key that is given more than once the last, as in Kafka. Peers
+ * decide how many there are, so names are hashed. */
 static enum outcome last_of_each(const struct meta_new_topic *t, struct arena *arena, bool **counts)
 {
     size_t slots = 16;
@@ -331,16 +332,16 @@ enum outcome meta_plan_partitions(const struct meta_image *image, const struct m
     if (count == t->partition_count)
         return fail(OUT_INVALID_PARTITIONS, "Topic already has %d partition(s).", count);
     if (count < t->partition_count)
-        return fail(OUT_INVALID_PARTITIONS, "The topic %.*s currently has %d partition(s); %d would "
-                    "not be an increase.", (int)t->name.size, (const char *)t->name.at,
+        return fail(OUT_INVALID_PARTITIONS, "The topic %.*s currently has %d partition(s); %d "
+                    "would not be an increase.", (int)t->name.size, (const char *)t->name.at,
                     t->partition_count, count);
     if (count > META_PARTITIONS_MAX)
         return fail(OUT_INVALID_PARTITIONS, "A topic has at most %d partitions.",
                     META_PARTITIONS_MAX);
     if (assignments != NULL) {
         if (assignment_count != count - t->partition_count)
-            return fail(OUT_INVALID_REPLICA_ASSIGNMENT, "Attempted to add %d additional partition(s), "
-                        "but only %d assignment(s) were specified.", count - t->partition_count,
+            return fail(OUT_INVALID_REPLICA_ASSIGNMENT,
+                        "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", count - t->partition_count,
                         assignment_count);
         for (int32_t i = 0; i < assignment_count; i++) {
             enum outcome o = check_replicas(rules, &assignments[i]);

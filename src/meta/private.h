@@ -53,8 +53,8 @@ MUST enum outcome snapshot_records(const char *dir, const char *name, struct met
 
 /* snapshot.c */
 MUST enum outcome snapshot_write(struct meta *m, int64_t now_ms);
-/* When the log has grown by more than `bytes` since the last one; a failure only means that the next
- * start reads more. */
+/* When the log has grown by more than `bytes` since the last one; a failure only means that the
+ * next start reads more. */
 void snapshot_maybe(struct meta *m, int64_t bytes, int64_t now_ms);
 /* A snapshot file of these records. */
 MUST enum outcome snapshot_file(const char *dir, const char *name, int32_t epoch,

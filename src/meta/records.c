@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From an image back to the records that make it, for snapshots; and which versions of them to write. */
+/* From an image back to the records that make it, for snapshots; and which versions of them to
+ * write. */
 #include "meta/private.h"
 #include "wire/messages.h"
 #include "wire/wire.h"

@@ -2,8 +2,9 @@
 /*
  * From the disk to an image: the newest snapshot, then the log behind it.
  *
- * Records between BeginTransaction and EndTransaction count together (KIP-868): an image is put aside
- * at the beginning and taken back when the transaction is aborted or the log ends before its end.
+ * Records between BeginTransaction and EndTransaction count together (KIP-868): an image is put
+ * aside at the beginning and taken back when the transaction is aborted or the log ends before its
+ * end.
  */
 #include "base/check.h"
 #include "meta/private.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Snapshots of the metadata, as KRaft writes them (KIP-630): a header and the quorum's records in a
- * control batch, the image in data batches, a footer. The file is whole or not there. Once it is, the
- * log below it and older snapshots go.
+ * control batch, the image in data batches, a footer. The file is whole or not there. Once it is,
+ * the log below it and older snapshots go.
  */
 #include "base/check.h"
 #include "meta/private.h"
@@ -92,7 +92,8 @@ static enum outcome write_header(struct writer *w, const struct meta_quorum *quo
         return o;
     add_control(w, META_SNAPSHOT_HEADER, value);
     if (quorum->version_size > 0)
-        add_control(w, META_KRAFT_VERSION, bytes_view(quorum->version_record, quorum->version_size));
+        add_control(w, META_KRAFT_VERSION,
+                    bytes_view(quorum->version_record, quorum->version_size));
     if (quorum->voters_size > 0)
         add_control(w, META_KRAFT_VOTERS, bytes_view(quorum->voters_record, quorum->voters_size));
     return write_batch(w, LOG_ATTR_CONTROL);

@@ -2,10 +2,10 @@
 /*
  * The metadata log of one node: __cluster_metadata-0 in the log directory, in KRaft's own batches.
  *
- * Opening replays what is there (replay.c), begins a new leader epoch (a LeaderChange control record),
- * registers this broker, and makes it the leader of every partition: leader epochs rise after an
- * unclean stop, since a power cut may have taken records that were acknowledged by one, and stay after
- * a clean one. A commit is one batch, so it is there whole or not at all.
+ * Opening replays what is there (replay.c), begins a new leader epoch (a LeaderChange control
+ * record), registers this broker, and makes it the leader of every partition: leader epochs rise
+ * after an unclean stop, since a power cut may have taken records that were acknowledged by one,
+ * and stay after a clean one. A commit is one batch, so it is there whole or not at all.
  */
 #include "base/check.h"
 #include "meta/private.h"
@@ -79,12 +79,14 @@ static enum outcome begin_epoch(struct meta *m)
     message.voters = &voter;
     message.granting_voters = &granting;
     message.voters_count = message.granting_voters_count = 1;
-    enum outcome o = wire_encode_new(&wire_leader_change_message, version, &message, &arena, &value);
+    enum outcome o =
+        wire_encode_new(&wire_leader_change_message, version, &message, &arena, &value);
     if (o == OUT_OK)
         o = log_epoch_begin(m->log, m->epoch);
     if (o == OUT_OK) {
         log_builder_reset(&m->builder);
-        log_builder_add(&m->builder, m->options.now_ms, bytes_view(key, sizeof key), value, NULL, 0);
+        log_builder_add(&m->builder, m->options.now_ms, bytes_view(key, sizeof key), value, NULL,
+                        0);
         o = append(m, LOG_ATTR_CONTROL, m->options.now_ms, &base);
     }
     arena_fini(&arena);
@@ -187,8 +189,8 @@ static enum outcome check_replicas(const struct meta *m)
             const struct meta_placement *at = t->partitions[p].placement;
             errno = 0;
             if (at != NULL && (at->replica_count != 1 || at->replicas[0] != node))
-                return fail(OUT_INVALID, "the data directory %s belongs to a cluster: partition %d of "
-                            "%.*s has replicas on other brokers", m->options.dir, p,
+                return fail(OUT_INVALID, "the data directory %s belongs to a cluster: partition %d "
+                            "of %.*s has replicas on other brokers", m->options.dir, p,
                             (int)t->name.size, (const char *)t->name.at);
         }
     }
@@ -209,7 +211,8 @@ static enum outcome plan_leader(struct meta *m, const struct meta_topic *t, int3
         r.isr = &node;
         r.isr_count = 1;
     }
-    /* A stopped Kafka leaves its broker out of the ISR, as an eligible leader: never both (KIP-966). */
+    /* A stopped Kafka leaves its broker out of the ISR, as an eligible leader: never both
+     * (KIP-966). */
     if (at->elr_count > 0)
         r.eligible_leader_replicas_count = 0;
     if (at->last_elr_count > 0)
@@ -262,7 +265,8 @@ static bool has_features(const struct meta_image *image)
     return false;
 }
 
-/* What the first leader writes: bootstrap.checkpoint, which a format by Kafka's tool may have left. */
+/* What the first leader writes: bootstrap.checkpoint, which a format by Kafka's tool may have
+ * left. */
 static enum outcome plan_bootstrap(struct meta *m, struct meta_change *change)
 {
     static const struct meta_quorum no_quorum;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hash of pointers to topics (private to meta/): open addressing with linear probing, at most half
- * full. Equal keys may stand side by side; a removal names the pointer. What the key is, the caller
- * knows: a hash function says where a pointer belongs.
+ * A hash of pointers to topics (private to meta/): open addressing with linear probing, at most
+ * half full. Equal keys may stand side by side; a removal names the pointer. What the key is, the
+ * caller knows: a hash function says where a pointer belongs.
  */
 #ifndef META_TABLE_H
 #define META_TABLE_H

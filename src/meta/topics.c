@@ -2,9 +2,9 @@
 /*
  * Topics of an image and the records that change them.
  *
- * Images share topics by reference count. A draft copies the array of a topic's partitions once, the
- * first time it changes it, and then changes it in place: 10,000 changes of one topic are one copy.
- * Placements are shared as well: on one node all partitions live at the same place.
+ * Images share topics by reference count. A draft copies the array of a topic's partitions once,
+ * the first time it changes it, and then changes it in place: 10,000 changes of one topic are one
+ * copy. Placements are shared as well: on one node all partitions live at the same place.
  */
 #include "meta/image.h"
 

@@ -30,7 +30,8 @@ UNUSED static void scratch_end(void)
 UNUSED static const char *scratch(void)
 {
     const char *tmp = getenv("TMPDIR");
-    snprintf(scratch_base, sizeof scratch_base, "%s/fluxmq-meta-XXXXXX", tmp == NULL ? "/tmp" : tmp);
+    snprintf(scratch_base, sizeof scratch_base, "%s/fluxmq-meta-XXXXXX",
+             tmp == NULL ? "/tmp" : tmp);
     expect(mkdtemp(scratch_base) != NULL);
     atexit(scratch_end);
     return scratch_base;
@@ -70,7 +71,8 @@ UNUSED static bool any_config(int8_t type, struct bytes name, struct bytes value
 {
     (void)type;
     (void)value;
-    snprintf(message, 256, "Unknown topic config name: %.*s", (int)name.size, (const char *)name.at);
+    snprintf(message, 256, "Unknown topic config name: %.*s", (int)name.size,
+             (const char *)name.at);
     return memchr(name.at, '!', name.size) == NULL;
 }
 
@@ -102,11 +104,13 @@ UNUSED static struct uuid create(struct meta *m, const char *name, int32_t parti
     return id;
 }
 
-UNUSED static void set_config(struct meta *m, const char *topic, const char *name, const char *value)
+UNUSED static void set_config(struct meta *m, const char *topic, const char *name,
+                              const char *value)
 {
     struct meta_change change;
     meta_change_init(&change);
-    expect_eq(meta_plan_config(2, bytes_of(topic), bytes_of(name), bytes_of(value), &change), OUT_OK);
+    expect_eq(meta_plan_config(2, bytes_of(topic), bytes_of(name), bytes_of(value), &change),
+              OUT_OK);
     commit(m, &change);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images against a naive model: random records are applied to both, and after each change everything
- * that an image answers must be what the model says; older images must not have changed.
+ * Images against a naive model: random records are applied to both, and after each change
+ * everything that an image answers must be what the model says; older images must not have changed.
  */
 #include "helper.h"
 
@@ -401,7 +401,8 @@ void test_made_up_records_are_survived(void)
 /* A cut or damaged record is said, not followed. */
 void test_damaged_records(void)
 {
-    static const uint8_t frames[][6] = {{0}, {2, 2, 0}, {1}, {1, 2}, {1, 2, 9, 0}, {1, 2, 0, 9, 'x', 0}};
+    static const uint8_t frames[][6] = {{0}, {2, 2, 0}, {1}, {1, 2}, {1, 2, 9, 0},
+                                         {1, 2, 0, 9, 'x', 0}};
     static const size_t sizes[] = {0, 3, 1, 2, 4, 5};
     static const enum outcome outcomes[] = {OUT_CORRUPT, OUT_CORRUPT, OUT_CORRUPT, OUT_CORRUPT,
                                             OUT_UNSUPPORTED, OUT_CORRUPT};

@@ -285,8 +285,9 @@ void test_replicas_elsewhere_are_refused(void)
     expect(strstr(outcome_trail(), "partition 0 of t has replicas on other brokers") != NULL);
 }
 
-/* metadata-dirs.tar.gz: what Kafka 4.3.1's format tool leaves (with --add-scram), never started; and
- * a directory formatted with --standalone (kraft.version 1), started, given topic `one`, stopped. */
+/* metadata-dirs.tar.gz: what Kafka 4.3.1's format tool leaves (with --add-scram), never started;
+ * and a directory formatted with --standalone (kraft.version 1), started, given topic `one`,
+ * stopped. */
 static const char dirs[] = TEST_DATA "/metadata-dirs.tar.gz";
 
 void test_a_formatted_directory(void)
@@ -329,6 +330,6 @@ void test_a_quorum_that_knows_its_voters(void)
     m = open_with(&o);
     expect(meta_topic(meta_newest(m), bytes_of("one")) != NULL);
     expect_eq(meta_close(&m), OUT_OK);
-    expect_eq(shell("grep -q '\"data_version\":1' \"$A\"/__cluster_metadata-0/quorum-state", dir, ""),
-              0);
+    expect_eq(shell("cd \"$A\"; grep -q '\"data_version\":1' __cluster_metadata-0/quorum-state",
+                    dir, ""), 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Planners: what a change of topics is refused for, and what it becomes. Rules as Kafka 4.3.1 answers. */
+/* Planners: what a change of topics is refused for, and what it becomes. Rules as Kafka 4.3.1
+ * answers. */
 #include "helper.h"
 
 static struct meta *m;

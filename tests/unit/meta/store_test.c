@@ -32,7 +32,8 @@ void test_a_fresh_directory_gets_everything(void)
     expect_eq(meta_close(&m), OUT_OK);
     expect_eq(shell("cd \"$A\"; test -s meta.properties; test -s bootstrap.checkpoint;"
                     "grep -q '\"leaderEpoch\":1' __cluster_metadata-0/quorum-state;"
-                    "grep -q AAAAAAAAAAAAAAAAAAAAAQ __cluster_metadata-0/partition.metadata", dir, ""), 0);
+                    "grep -q AAAAAAAAAAAAAAAAAAAAAQ __cluster_metadata-0/partition.metadata",
+                    dir, ""), 0);
 }
 
 void test_a_configured_cluster_id(void)
