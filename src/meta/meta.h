@@ -210,7 +210,8 @@ MUST enum outcome meta_plan_topic(const struct meta_image *image, const struct m
 MUST enum outcome meta_plan_delete(const struct meta_topic *t, struct meta_change *change);
 /* `count`: partitions in all. */
 MUST enum outcome meta_plan_partitions(const struct meta_image *image,
-                                       const struct meta_rules *rules, const struct meta_topic *t, int32_t count,
+                                       const struct meta_rules *rules, const struct meta_topic *t,
+                                       int32_t count,
                                        const struct meta_assignment *assignments,
                                        int32_t assignment_count, struct meta_change *change);
 /* Sets (value) or deletes (value null) one key. */

@@ -143,7 +143,8 @@ static enum outcome check_replicas(const struct meta_rules *rules, const struct 
 
 /* Manual assignment: partitions 0 to n-1, each once. *count: how many. */
 static enum outcome check_assignments(const struct meta_rules *rules,
-                                      const struct meta_new_topic *t, struct arena *arena, int32_t *count)
+                                      const struct meta_new_topic *t, struct arena *arena,
+                                      int32_t *count)
 {
     if (t->replication_factor != -1)
         return fail(OUT_INVALID, "A manual partition assignment was specified, but replication "
@@ -341,7 +342,8 @@ enum outcome meta_plan_partitions(const struct meta_image *image, const struct m
     if (assignments != NULL) {
         if (assignment_count != count - t->partition_count)
             return fail(OUT_INVALID_REPLICA_ASSIGNMENT,
-                        "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", count - t->partition_count,
+                        "Attempted to add %d additional partition(s), but only %d "
+                        "assignment(s) were specified.", count - t->partition_count,
                         assignment_count);
         for (int32_t i = 0; i < assignment_count; i++) {
             enum outcome o = check_replicas(rules, &assignments[i]);
