@@ -26,7 +26,8 @@ enum outcome config_set(struct config *c, const char *name, const char *value, u
         return fail(OUT_INVALID, "%s", message);
     if (c->text[i] != NULL && c->source[i] > rank)
         return OUT_OK;
-    char *copy = strdup(value);
+    struct bytes word = trimmed(bytes_of(value)); /* as it was checked */
+    char *copy = strndup((const char *)word.at, word.size);
     if (copy == NULL)
         return fail(OUT_NO_MEMORY, "keep a setting");
     free(c->text[i]);
@@ -97,6 +98,16 @@ static enum outcome endpoint(const char *text, char *name, size_t name_room, cha
     return OUT_OK;
 }
 
+static bool in_list(const char *list, const char *name, size_t size)
+{
+    struct bytes rest = bytes_of(list == NULL ? "" : list), word;
+    while (list_next(&rest, &word)) {
+        if (bytes_equal(word, bytes_view(name, size)))
+            return true;
+    }
+    return false;
+}
+
 /* The first listener that clients use: not one of controller.listener.names. */
 static bool client_listener(const struct config *c, const char *list, char *one, size_t room)
 {
@@ -104,15 +115,22 @@ static bool client_listener(const struct config *c, const char *list, char *one,
     const char *controllers = config_text(c, "controller.listener.names", NULL);
     while (list_next(&rest, &word)) {
         snprintf(one, room, "%.*s", (int)word.size, (const char *)word.at);
-        size_t name = strcspn(one, ":");
-        struct bytes names = bytes_of(controllers == NULL ? "" : controllers), other;
-        bool controller = false;
-        while (list_next(&names, &other))
-            controller |= other.size == name && memcmp(other.at, one, name) == 0;
-        if (!controller && word.size > 0)
+        if (word.size > 0 && !in_list(controllers, one, strcspn(one, ":")))
             return true;
     }
     return false;
+}
+
+/* A listener that is meant to be encrypted or to ask for a login must not be served without. */
+static enum outcome only_plaintext(const struct config *c, const char *name)
+{
+    char pair[96];
+    const char *map = config_text(c, "listener.security.protocol.map", NULL);
+    int size = snprintf(pair, sizeof pair, "%s:PLAINTEXT", name);
+    if (strcmp(name, "PLAINTEXT") == 0 || in_list(map, pair, (size_t)size))
+        return OUT_OK;
+    return fail(OUT_UNSUPPORTED, "listener %s: only PLAINTEXT is in this version "
+                "(listener.security.protocol.map)", name);
 }
 
 static enum outcome settle_listeners(struct config *c)
@@ -124,6 +142,8 @@ static enum outcome settle_listeners(struct config *c)
         return fail(OUT_INVALID, "listeners names no listener for clients");
     copy(c->listener_name, sizeof c->listener_name, "PLAINTEXT");
     o = endpoint(one, c->listener_name, sizeof c->listener_name, c->host, sizeof c->host, &c->port);
+    if (o == OUT_OK)
+        o = only_plaintext(c, c->listener_name);
     if (o != OUT_OK)
         return o;
     const char *advertised = config_text(c, "advertised.listener", NULL);
@@ -171,6 +191,9 @@ static enum outcome settle_storage(struct config *c)
         dirs = config_text(c, "log.dir", NULL);
     if (strchr(dirs, ',') != NULL)
         return fail(OUT_INVALID, "log.dirs=%s: one log directory is supported", dirs);
+    if (dirs[0] == '\0' || strlen(dirs) >= sizeof c->data_dir)
+        return fail(OUT_INVALID, "log.dirs: a directory of 1 to %zu bytes is needed",
+                    sizeof c->data_dir - 1);
     copy(c->data_dir, sizeof c->data_dir, dirs);
     int64_t broker_id = number(c, "broker.id"), node_id = number(c, "node.id");
     c->node_id = (int32_t)(node_id >= 0 ? node_id : MAX(broker_id, 0));

@@ -20,14 +20,16 @@ struct reader {
     char internal[1024]; /* keys of Kafka's internals, comma separated */
 };
 
-/* Takes escapes out of text in place: \n \t \\ and \<anything> for itself. */
+/* Takes escapes out of text in place: \n \r \t \f \\ and \<anything> for itself. */
 static void unescape(char *text)
 {
+    static const char letters[] = "nrtf", meant[] = "\n\r\t\f";
     char *to = text;
     for (const char *from = text; *from != '\0'; from++) {
         if (*from == '\\' && from[1] != '\0') {
             from++;
-            *to++ = *from == 'n' ? '\n' : *from == 't' ? '\t' : *from;
+            const char *letter = strchr(letters, *from);
+            *to++ = letter == NULL ? *from : meant[letter - letters];
         } else {
             *to++ = *from;
         }
@@ -58,11 +60,19 @@ static void split(char *text, char **key, char **value)
     unescape(*value);
 }
 
+static bool is_comment(const char *line)
+{
+    line += strspn(line, " \t\f");
+    return *line == '#' || *line == '!';
+}
+
 static enum outcome take(struct reader *r, char *text)
 {
     char *key, *value;
+    if (is_comment(text))
+        return OUT_OK;
     split(text, &key, &value);
-    if (key[0] == '\0' || key[0] == '#' || key[0] == '!')
+    if (key[0] == '\0')
         return OUT_OK;
     const struct config_row *row = config_row(CONFIG_BROKER, bytes_of(key));
     if (row == NULL)
@@ -102,7 +112,7 @@ static enum outcome read_lines(struct reader *r, FILE *f)
         while (used > 0 && isspace((unsigned char)*at))
             at++;
         size = (ssize_t)strlen(at);
-        bool more = continues(at, (size_t)size) && line[strspn(line, " \t")] != '#';
+        bool more = continues(at, (size_t)size) && (used > 0 || !is_comment(line));
         if (used + (size_t)size + 1 >= sizeof whole) {
             o = fail(OUT_TOO_LARGE, "%s:%d: the line is longer than %zu bytes", r->path, r->line,
                      sizeof whole);
@@ -116,6 +126,8 @@ static enum outcome read_lines(struct reader *r, FILE *f)
             used = 0;
         }
     }
+    if (o == OUT_OK && ferror(f))
+        o = fail(OUT_IO, "read the configuration file %s", r->path);
     if (o == OUT_OK && used > 0)
         o = take(r, whole);
     free(line);

@@ -68,7 +68,7 @@ static void print_help(void)
 
 /* What options say before they become settings. */
 struct given {
-    const char *host, *port, *config;
+    const char *host, *port, *config, *rust_log;
     bool recovery;
 };
 
@@ -154,6 +154,13 @@ static enum outcome take_rust_log(struct config *c, const char *value)
     return OUT_OK;
 }
 
+/* What Kubernetes puts into the environment for a service called fluxmq is no setting. */
+static bool of_a_service(const char *name, const char *value)
+{
+    return strncmp(name, "service.", 8) == 0 || strncmp(name, "port.", 5) == 0 ||
+           (strcmp(name, "port") == 0 && strstr(value, "://") != NULL);
+}
+
 /* FLUXMQ_LOG_SEGMENT_BYTES is log.segment.bytes. */
 static enum outcome take_environment(struct config *c, struct given *g, char **environment)
 {
@@ -162,22 +169,22 @@ static enum outcome take_environment(struct config *c, struct given *g, char **e
         const char *equals = strchr(*e, '=');
         if (equals == NULL)
             continue;
-        if (strncmp(*e, "RUST_LOG=", 9) == 0) {
-            enum outcome o = take_rust_log(c, equals + 1);
-            if (o != OUT_OK)
-                return o;
-            continue;
-        }
+        if (strncmp(*e, "RUST_LOG=", 9) == 0)
+            g->rust_log = equals + 1;
         if (strncmp(*e, "FLUXMQ_", 7) != 0 || (size_t)(equals - *e) >= sizeof name)
             continue;
         size_t size = 0;
         for (const char *at = *e + 7; at < equals; at++)
             name[size++] = *at == '_' ? '.' : (char)(*at | 0x20);
         name[size] = '\0';
+        if (of_a_service(name, equals + 1))
+            continue;
         if (strcmp(name, "host") == 0 && g->host == NULL)
             g->host = equals + 1;
         else if (strcmp(name, "port") == 0 && g->port == NULL)
             g->port = equals + 1;
+        else if (strcmp(name, "config") == 0 && g->config == NULL)
+            g->config = equals + 1;
         if (strcmp(name, "host") == 0 || strcmp(name, "port") == 0 || strcmp(name, "config") == 0)
             continue;
         const char *setting = strcmp(name, "data.dir") == 0 ? "log.dirs" : name;
@@ -185,7 +192,10 @@ static enum outcome take_environment(struct config *c, struct given *g, char **e
         if (o != OUT_OK)
             return outcome_add(o, "environment variable %.*s", (int)(equals - *e), *e);
     }
-    return OUT_OK;
+    enum config_source source; /* FLUXMQ_LOG_LEVEL says it more plainly */
+    (void)config_text(c, "log.level", &source);
+    return g->rust_log == NULL || source != CONFIG_FROM_DEFAULT ? OUT_OK
+                                                                : take_rust_log(c, g->rust_log);
 }
 
 /* What FluxMQ does otherwise than Kafka unless a file or an option says so. */
@@ -197,10 +207,9 @@ static enum outcome own_defaults(struct config *c)
     };
     enum outcome o = OUT_OK;
     for (size_t i = 0; i < COUNT_OF(pairs) && o == OUT_OK; i++) {
-        bool stored = c->file_given && strcmp(pairs[i][0], "log.dirs") == 0 &&
-                      config_text(c, "log.dir", NULL) != NULL &&
-                      strcmp(config_text(c, "log.dir", NULL), "/tmp/kafka-logs") != 0;
-        if (!stored)
+        enum config_source source;
+        (void)config_text(c, "log.dir", &source);
+        if (strcmp(pairs[i][0], "log.dirs") != 0 || source == CONFIG_FROM_DEFAULT)
             o = config_set(c, pairs[i][0], pairs[i][1], RANK_DEFAULT);
     }
     if (o == OUT_OK && !c->file_given) /* both benchmark suites rely on three */
@@ -208,13 +217,19 @@ static enum outcome own_defaults(struct config *c)
     return o;
 }
 
+/* A host or a port alone leaves the other as the file has it. */
 static enum outcome take_listener(struct config *c, const struct given *g)
 {
     if (g->host == NULL && g->port == NULL)
         return OUT_OK;
-    char text[512];
-    const char *host = g->host == NULL ? "0.0.0.0" : g->host;
-    snprintf(text, sizeof text, "PLAINTEXT://%s:%s", host, g->port == NULL ? "9092" : g->port);
+    char text[512], port[16];
+    enum outcome o = config_settle(c);
+    if (o != OUT_OK)
+        return o;
+    const char *host = c->host[0] == '\0' ? "0.0.0.0" : c->host;
+    snprintf(port, sizeof port, "%d", (int)c->port);
+    snprintf(text, sizeof text, "%s://%s:%s", c->listener_name, g->host == NULL ? host : g->host,
+             g->port == NULL ? port : g->port);
     return config_set(c, "listeners", text, RANK_OPTION);
 }
 
@@ -230,14 +245,12 @@ enum outcome config_load(int argc, char **argv, char **environment, struct confi
     enum outcome o = take_options(c, &g, argc, argv, action);
     if (o == OUT_OK && *action == CONFIG_RUN)
         o = take_environment(c, &g, environment);
-    if (o == OUT_OK && g.config == NULL)
-        g.config = getenv("FLUXMQ_CONFIG");
     if (o == OUT_OK && *action == CONFIG_RUN && g.config != NULL)
         o = config_file(c, g.config);
     if (o == OUT_OK)
-        o = take_listener(c, &g);
-    if (o == OUT_OK)
         o = own_defaults(c);
+    if (o == OUT_OK)
+        o = take_listener(c, &g);
     if (o == OUT_OK)
         o = config_settle(c);
     c->recovery_report = g.recovery;

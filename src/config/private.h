@@ -8,6 +8,8 @@
 /* Index of a broker setting in its rows, -1: unknown. */
 int broker_row_index(const char *name);
 
+/* Without white space at its ends. */
+struct bytes trimmed(struct bytes b);
 /* The next word of a comma-separated list, trimmed; false at the end. */
 bool list_next(struct bytes *rest, struct bytes *word);
 

@@ -112,7 +112,7 @@ static bool is_choice(const char *valid, struct bytes word)
     return false;
 }
 
-static struct bytes trimmed(struct bytes b)
+struct bytes trimmed(struct bytes b)
 {
     while (b.size > 0 && isspace(b.at[0])) {
         b.at++;
@@ -184,7 +184,7 @@ bool config_valid(const struct config_row *row, struct bytes value,
                   char message[static CONFIG_MESSAGE])
 {
     char text[64];
-    struct bytes word = trimmed(value);
+    struct bytes word = value.at == NULL ? bytes_of("null") : trimmed(value);
     bool good = value.at != NULL;
     if (good && row->type == CONFIG_LIST) {
         good = list_valid(row, value);
@@ -201,8 +201,7 @@ bool config_valid(const struct config_row *row, struct bytes value,
     }
     if (!good)
         snprintf(message, CONFIG_MESSAGE, "Invalid value %.*s for configuration %s%s%s",
-                 (int)MIN(word.size, 80), value.at == NULL ? "null" : (const char *)word.at,
-                 row->name, row->valid[0] == '\0' ? "" : ": must be in ", row->valid);
+                 (int)MIN(word.size, 80), (const char *)word.at, row->name, row->valid[0] == '\0' ? "" : ": must be in ", row->valid);
     return good;
 }
 

@@ -55,8 +55,8 @@ static const char *effective(const struct config *c, const char *name,
     for (size_t i = 0; i < count; i++) {
         if (!bytes_is(overrides[i].name, name) || overrides[i].value.at == NULL)
             continue;
-        snprintf(buffer, CONFIG_TEXT, "%.*s", (int)overrides[i].value.size,
-                 (const char *)overrides[i].value.at);
+        struct bytes value = trimmed(overrides[i].value);
+        snprintf(buffer, CONFIG_TEXT, "%.*s", (int)value.size, (const char *)value.at);
         return buffer;
     }
     const char *synonym;
