@@ -193,6 +193,7 @@ def main():
             tap.run("everything, read again from the start", soak.everything)
             tap.run("everything, after a clean stop", soak.clean)
             tap.run("the load made progress", soak.progress)
+            tap.run("the broker stops, and has nothing to complain about", soak.broker.end_well)
     except Exception as problem:  # pylint: disable=broad-except
         tap.result(False, f"the crash test itself: {problem!r}")
     finally:

@@ -2,6 +2,7 @@
 """A broker process for tests: ours, or the real Kafka, on a data directory that outlives it."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -116,6 +117,20 @@ class FluxMQ:
             self.kill()
             return None
 
+    def complaints(self):
+        """What a sanitizer, or the program's own checks, said in the log."""
+        with open(self.log, errors="replace", encoding="utf-8") as file:
+            lines = file.read().split("\n")
+        return [f"{line} | {' | '.join(lines[i + 1:i + 12])}" for i, line in enumerate(lines)
+                if re.search(r"runtime error:|(ERROR|WARNING): \w+Sanitizer|check failed", line)]
+
+    def end_well(self):
+        """A clean stop, and nothing to complain about in all its life."""
+        status = self.stop(30)
+        complaints = self.complaints()
+        assert not complaints, "\n".join(complaints[:10])
+        assert status == 0, f"the stop ended with {status}: {self.tail(30)}"
+
     def status(self, field):
         """A line of /proc/PID/status, as a number (kB where the kernel says so)."""
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
@@ -161,6 +176,10 @@ class Kafka:
 
     def stop(self, seconds=60):
         return subprocess.run([KAFKA, "stop", self.folder], check=False, timeout=seconds).returncode
+
+    def end_well(self):
+        status = self.stop()
+        assert status == 0, f"the stop ended with {status}"
 
     def tail(self, lines=5):
         with open(self.log, errors="replace", encoding="utf-8") as file:

@@ -117,7 +117,8 @@ class Hostile:
         client = Recorder(frames)
         client.send_produce("well", 0, batch([b"x" * 50, b"y"]), 1)
         client.send_frame("Metadata", 1, struct.pack(">ih", 1, 4) + b"well")
-        client.send_frame("CreateTopics", 2, struct.pack(">ih", 1, 2) + b"mu" + struct.pack(">ihiiib", 1, 1, 0, 0, 99, 0))
+        client.send_frame("CreateTopics", 2, struct.pack(">ih", 1, 2) + b"mu"
+                          + struct.pack(">ihiiib", 1, 1, 0, 0, 99, 0))
         client.send_frame("ListOffsets", 1, struct.pack(">iih", -1, 1, 4) + b"well" + struct.pack(">iiq", 1, 0, -1))
         for frame in frames:
             for _ in range(150):
@@ -320,6 +321,8 @@ class Hostile:
             plain.close()
         assert status == 0, f"status {status}: {self.broker.tail(20)}"
         assert took < (10 if self.options.light else 2), f"it took {took:.1f} s"
+        complaints = self.broker.complaints()
+        assert not complaints, "\n".join(complaints[:10])
         return f"{took * 1000:.0f} ms"
 
 

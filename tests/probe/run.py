@@ -294,18 +294,25 @@ def main():
         settings["reactors"] = options.reactors
     broker = Kafka(settings=SETTINGS) if options.against == "kafka" else \
         FluxMQ(binary=options.bin, settings=settings, options=["--broker-id", "1"])
-    started = time.monotonic()
+    started, ending = time.monotonic(), None
     try:
         broker.start()
         lines, problems, seconds = send(broker.port, names, options.jobs)
         if not broker.alive():
             problems["(broker)"] = "the broker died: " + broker.tail(30)
+        try:
+            broker.end_well()
+        except AssertionError as problem:
+            ending = problem
     finally:
         broker.close()
     if options.keep:
         with open(options.keep, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
     tap = judge_all(options, lines, problems, names)
+    tap.result(ending is None, "the broker stops, and has nothing to complain about")
+    if ending:
+        tap.note(ending)
     slow = sorted(seconds.items(), key=lambda pair: -pair[1])[:6]
     tap.note(f"{time.monotonic() - started:.1f} s; longest: " + ", ".join(f"{n} {s:.1f}" for n, s in slow))
     tap.finish()
