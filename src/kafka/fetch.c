@@ -251,6 +251,8 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
         store_hold_drop(r->slice.view.hold);
         r->slice.view = (struct store_view){.fd = -1};
     }
+    if (r->slice.view.segment_done) /* the next read begins in the next segment: no use to wait */
+        s->must_answer = true;
     s->bytes += r->slice.view.size;
     if (s->committed)
         list_aborted(c, r, what.limit_offset);

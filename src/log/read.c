@@ -82,7 +82,16 @@ static enum outcome view_segment(struct log *l, struct segment *s, const struct 
     view->size = (size_t)want;
     view->first_size = header.size;
     view->hold = &s->hold;
+    view->segment_done = position + want == size && want < r->max_bytes;
     return OUT_OK;
+}
+
+static bool is_last(struct log *l, const struct segment *s)
+{
+    const struct segments *list = segments_enter(l);
+    bool last = list->count > 0 && list->at[list->count - 1] == s;
+    segments_leave(l);
+    return last;
 }
 
 enum outcome log_read_op(struct store *store, const struct store_read *r, struct store_view *view)
@@ -107,6 +116,7 @@ enum outcome log_read_op(struct store *store, const struct store_read *r, struct
             s = segments_hold_after(l, base); /* a gap that compaction left, or a roll meanwhile */
             continue;
         }
+        view->segment_done = view->segment_done && !is_last(l, s);
         return OUT_OK;
     }
     /* Nothing at or below the offset: retention was faster. Nothing behind it: the end of the

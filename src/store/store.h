@@ -90,6 +90,8 @@ struct store_view {
     size_t first_size; /* of the first batch, which a STORE_CUT view may cut */
     const uint8_t *at; /* the same bytes in memory when asked for */
     struct store_hold *hold; /* drop when done; NULL when size is 0 */
+    bool segment_done; /* it ends where its segment does, and a later segment has begun: the same
+                          read will not give more by waiting */
 };
 
 #define STORE_LATEST (-1)

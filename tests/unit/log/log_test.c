@@ -113,6 +113,34 @@ void test_a_view_is_cut_at_the_limit_but_for_the_first_batch(void)
     scratch_close(&s, LOG_CLEAN);
 }
 
+static bool done_at(struct log *l, int64_t offset, int64_t limit, size_t max_bytes)
+{
+    struct store_view v;
+    struct store_read r = {.offset = offset, .limit_offset = limit, .max_bytes = max_bytes};
+    expect_eq(store_read(log_store(l), &r, &v), OUT_OK);
+    expect(v.size > 0);
+    store_hold_drop(v.hold);
+    return v.segment_done;
+}
+
+void test_a_view_tells_that_its_segment_is_done(void)
+{
+    struct scratch s;
+    scratch_init(&s);
+    scratch_open(&s);
+    append(s.log, 1, 3, 100);
+    append(s.log, 2, 3, 100);
+    expect(!done_at(s.log, 0, INT64_MAX, 100000)); /* the end of the log: more may come */
+    expect_eq(log_roll(s.log, NOW), OUT_OK);
+    append(s.log, 3, 3, 100);
+    expect(done_at(s.log, 0, INT64_MAX, 100000));
+    expect(done_at(s.log, 3, INT64_MAX, 100000));
+    expect(!done_at(s.log, 0, 3, 100000));      /* the limit lies before its end */
+    expect(!done_at(s.log, 0, INT64_MAX, 10));  /* cut by the bytes wanted */
+    expect(!done_at(s.log, 6, INT64_MAX, 100000));
+    scratch_close(&s, LOG_CLEAN);
+}
+
 void test_a_mapped_view_sees_what_is_appended_later(void)
 {
     struct scratch s;
