@@ -116,6 +116,7 @@ void logs_delete(struct broker *b, struct partition *p)
     for (size_t i = 0; i < 16; i++)
         snprintf(unique + 2 * i, 3, "%02x", id.b[i]);
     partition_path(b, p, path);
+    log_retire(p->log);
     p->gone = malloc(LOG_PATH_MAX);
     if (p->gone == NULL)
         return;
