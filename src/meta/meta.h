@@ -223,6 +223,7 @@ MUST enum outcome meta_plan_producer_ids(const struct meta_image *image, int32_t
 /* ---- the store ---- */
 
 struct meta;
+struct log_io;
 
 struct meta_options {
     const char *dir;          /* the log directory; its lock is the caller's */
@@ -234,6 +235,7 @@ struct meta_options {
     bool clean;               /* the last stop was clean: leader epochs stay */
     int64_t now_ms;
     int64_t snapshot_bytes;   /* growth of the log after which a snapshot is written; 0: 20 MiB */
+    const struct log_io *io;  /* the kernel's calls of the log; NULL: the kernel's own */
 };
 
 /* Opens the metadata of a log directory, FluxMQ's or a stopped single-node Kafka's, or makes a new

@@ -53,13 +53,11 @@ static enum outcome append(struct meta *m, int16_t attributes, int64_t now_ms, i
                                 .origin = STORE_RAFT, .now_ms = now_ms};
     struct store_appended done;
     o = store_append(log_store(m->log), &what, &done);
-    if (o != OUT_OK)
-        return outcome_add(o, "write the metadata log");
     *base = done.base_offset;
-    int64_t flushed;
-    return m->options.flush ? store_flush(log_store(m->log), &flushed) : OUT_OK;
+    return o == OUT_OK ? o : outcome_add(o, "write the metadata log");
 }
 
+/* Not flushed: the registration that follows is. */
 static enum outcome begin_epoch(struct meta *m)
 {
     struct leader_change_message message;
@@ -99,7 +97,7 @@ enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now
 {
     const struct meta_image *next;
     struct store_stat stat;
-    int64_t base;
+    int64_t base, flushed;
     if (change->count == 0)
         return OUT_OK;
     store_stat(log_store(m->log), &stat);
@@ -110,6 +108,8 @@ enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now
     for (const struct meta_record *r = change->first; r != NULL; r = r->next)
         log_builder_add(&m->builder, now_ms, (struct bytes){NULL, 0}, r->framed, NULL, 0);
     o = append(m, 0, now_ms, &base);
+    if (o == OUT_OK && m->options.flush)
+        o = store_flush(log_store(m->log), &flushed);
     if (o != OUT_OK) {
         meta_image_drop(next);
         return o;
@@ -311,7 +311,7 @@ static enum outcome begin(struct meta *m)
 static enum outcome open_log(struct meta *m)
 {
     struct log_open what = {.path = m->path, .topic_id = {.b = {[15] = 1}}, .was = LOG_UNCLEAN,
-                            .now_ms = m->options.now_ms};
+                            .now_ms = m->options.now_ms, .io = m->options.io};
     log_options_default(&what.options);
     what.options.retention_ms = what.options.retention_bytes = -1;
     what.options.max_message_bytes = (int32_t)META_BATCH_MAX;

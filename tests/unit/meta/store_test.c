@@ -3,6 +3,7 @@
 #include "helper.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 
 static int32_t epoch_of(struct meta *m, const char *topic)
@@ -294,5 +295,84 @@ void test_a_bad_change_changes_nothing(void)
     expect_eq(meta_close(&m), OUT_OK);
     m = open_with(&o);
     expect_eq(meta_newest(m)->topic_count, 2);
+    expect_eq(meta_close(&m), OUT_OK);
+}
+
+/* ---- a disk that fails ---- */
+
+static int failing_errno;
+static int failing_flush;
+
+static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
+{
+    if (failing_errno == 0)
+        return log_io_kernel.pwrite(fd, from, size, at);
+    errno = failing_errno;
+    return -1;
+}
+
+static int failing_sync(int fd)
+{
+    if (failing_flush == 0)
+        return log_io_kernel.fdatasync(fd);
+    errno = failing_flush;
+    return -1;
+}
+
+static enum outcome try_create(struct meta *m, const char *name)
+{
+    struct meta_change change;
+    struct meta_rules rules = rules_of(m);
+    struct meta_new_topic t = {.name = bytes_of(name), .partition_count = 1,
+                               .replication_factor = -1};
+    struct uuid id;
+    meta_change_init(&change);
+    expect_eq(meta_plan_topic(meta_newest(m), &rules, &t, &change, &id), OUT_OK);
+    enum outcome o = meta_commit(m, &change, NOW);
+    meta_change_fini(&change);
+    return o;
+}
+
+/* A full disk refuses a change and is over when there is room again. */
+void test_a_full_disk(void)
+{
+    struct meta_options o = options(scratch());
+    struct log_io io = log_io_kernel;
+    io.pwrite = failing_write;
+    o.io = &io;
+    struct meta *m = open_with(&o);
+    create(m, "before", 1);
+    failing_errno = ENOSPC;
+    expect_eq(try_create(m, "refused"), OUT_NO_SPACE);
+    expect(strstr(outcome_trail(), "write the metadata log") != NULL);
+    expect(meta_topic(meta_newest(m), bytes_of("refused")) == NULL);
+    failing_errno = 0;
+    create(m, "behind", 1);
+    expect_eq(meta_close(&m), OUT_OK);
+    m = open_with(&o);
+    expect_eq(meta_newest(m)->topic_count, 2);
+    expect(meta_topic(meta_newest(m), bytes_of("refused")) == NULL);
+    expect_eq(meta_close(&m), OUT_OK);
+}
+
+/* A failed flush is final: nothing is committed any more, and what was is there at the next start. */
+void test_a_failed_flush(void)
+{
+    struct meta_options o = options(scratch());
+    struct log_io io = log_io_kernel;
+    io.fdatasync = failing_sync;
+    o.io = &io;
+    struct meta *m = open_with(&o);
+    create(m, "before", 1);
+    failing_flush = EIO;
+    expect(try_create(m, "lost") != OUT_OK);
+    failing_flush = 0;
+    expect_eq(try_create(m, "later"), OUT_OFFLINE);
+    expect_eq(meta_newest(m)->topic_count, 1);
+    enum outcome closed = meta_close(&m);
+    expect(closed != OUT_OK && m == NULL);
+    m = open_with(&o);
+    expect(meta_topic(meta_newest(m), bytes_of("before")) != NULL);
+    expect(meta_topic(meta_newest(m), bytes_of("later")) == NULL);
     expect_eq(meta_close(&m), OUT_OK);
 }
