@@ -251,7 +251,7 @@ static void overlay(struct config *c, const struct config_pair *pairs, size_t co
         enum outcome o = config_set(c, name, value, rank);
         free(value);
         if (o != OUT_OK)
-            continue; /* an unknown dynamic setting is kept in the metadata and means nothing here */
+            continue; /* an unknown one is kept in the metadata and means nothing here */
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Settings: one table of rows (setting.def for the broker, resource.def for topics, groups and client
- * metrics), their values by source, and typed fields for the code.
+ * Settings: one table of rows (setting.def for the broker, resource.def for topics, groups and
+ * client metrics), their values by source, and typed fields for the code.
  *
  * Sources: command line > environment (FLUXMQ_...) > file > default. A `struct config` is immutable
  * once loaded; a dynamic change makes a new one (config_with). Cold code: it allocates and formats.
@@ -87,6 +87,7 @@ struct config {
     int32_t log_level;
     bool recovery_report;
     bool file_given;
+    char warning[1280];            /* of the file, for the log; "": none */
     char *text[512];               /* value by row, NULL: not set */
     uint8_t source[512];           /* enum config_source */
 };

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kafka's server.properties: `key = value`, `key: value` or `key value`, # and ! comments, backslash
- * continuation and escapes. An unknown key is an error with file, line and the nearest known name;
+ * Kafka's server.properties: `key = value`, `key: value` or `key value`, # and ! comments,
+ * backslash continuation and escapes. An unknown key is an error with file, line and the nearest known name;
  * keys that only mean something inside Kafka are named in one warning line.
  */
 #include "config/private.h"
-
-#include "watch/watch.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -144,8 +142,8 @@ enum outcome config_file(struct config *c, const char *path)
     enum outcome o = read_lines(&r, f);
     fclose(f);
     if (o == OUT_OK && r.internal[0] != '\0')
-        watch_log(WATCH_WARN, "config", "%s: these settings mean nothing outside Kafka itself: %s",
-                  path, r.internal);
+        snprintf(c->warning, sizeof c->warning,
+                 "%.128s: these settings mean nothing outside Kafka itself: %s", path, r.internal);
     c->file_given = true;
     return o;
 }

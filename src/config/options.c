@@ -22,17 +22,20 @@ static const struct option {
      "where clients are told to connect; containers need it"},
     {"--data-dir", NULL, VALUE, "log.dirs", "DIR", "where everything is stored (./data)"},
     {"--broker-id", NULL, VALUE, "broker.id", "N", "id of this broker (0)"},
-    {"--config", NULL, VALUE, "config", "FILE", "settings in the form of Kafka's server.properties"},
+    {"--config", NULL, VALUE, "config", "FILE",
+     "settings in the form of Kafka's server.properties"},
     {"--config-file", NULL, VALUE, "config", "FILE", "the same"},
     {"--log-level", "-l", VALUE, "log.level", "LEVEL", "trace, debug, info, warn or error (info)"},
-    {"--metrics-port", NULL, VALUE, "metrics.port", "PORT", "port for metrics and health, 0: none (8080)"},
+    {"--metrics-port", NULL, VALUE, "metrics.port", "PORT",
+     "port for metrics and health, 0: none (8080)"},
     {"--metrics-host", NULL, VALUE, "metrics.host", "HOST", "address for them (127.0.0.1)"},
     {"--max-connections", NULL, VALUE, "max.connections", "N", "connections at once (10000)"},
     {"--segment-size", NULL, VALUE, "log.segment.bytes", "BYTES", "size of a log segment (1 GiB)"},
     {"--retention-ms", NULL, VALUE, "log.retention.ms", "MS", "how long records are kept (7 days)"},
     {"--enable-replication", NULL, FLAG, NULL, NULL, "accepted; one node replicates to nobody"},
     {"--enable-consumer-groups", NULL, FLAG, NULL, NULL, "accepted; groups are always on"},
-    {"--recovery-mode", NULL, FLAG, "recovery", NULL, "print what recovery did; it needs no option"},
+    {"--recovery-mode", NULL, FLAG, "recovery", NULL,
+     "print what recovery did; it needs no option"},
     {"--enable-tls", NULL, REFUSED, NULL, NULL, "not in this version"},
     {"--tls-cert", NULL, REFUSED, NULL, "FILE", "not in this version"},
     {"--tls-key", NULL, REFUSED, NULL, "FILE", "not in this version"},
@@ -82,7 +85,8 @@ static enum outcome take_value(struct config *c, struct given *g, const struct o
     else if (strcmp(o->setting, "config") == 0)
         g->config = value;
     else if (strcmp(o->setting, "log.level") == 0 && config_set(c, o->setting, value, RANK_OPTION))
-        return fail(OUT_INVALID, "%s is no log level: use trace, debug, info, warn or error", value);
+        return fail(OUT_INVALID, "%s is no log level: use trace, debug, info, warn or error",
+                    value);
     else if (strcmp(o->setting, "log.level") != 0) {
         enum outcome set = config_set(c, o->setting, value, RANK_OPTION);
         return set == OUT_OK ? set : outcome_add(set, "%s", o->name);
@@ -202,7 +206,8 @@ static enum outcome take_environment(struct config *c, struct given *g, char **e
 static enum outcome own_defaults(struct config *c)
 {
     static const char *const pairs[][2] = {
-        {"log.dirs", "./data"}, {"max.connections", "10000"}, {"offsets.topic.replication.factor", "1"},
+        {"log.dirs", "./data"}, {"max.connections", "10000"},
+        {"offsets.topic.replication.factor", "1"},
         {"transaction.state.log.replication.factor", "1"}, {"transaction.state.log.min.isr", "1"},
     };
     enum outcome o = OUT_OK;

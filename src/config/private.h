@@ -17,7 +17,7 @@ bool list_next(struct bytes *rest, struct bytes *word);
  * for an unknown name, OUT_INVALID for a value that does not fit. */
 MUST enum outcome config_set(struct config *c, const char *name, const char *value, uint8_t rank);
 
-/* file.c: reads a properties file into the config; *internal collects names of Kafka's internals. */
+/* file.c: reads a properties file into the config; warning names settings of Kafka's internals. */
 MUST enum outcome config_file(struct config *c, const char *path);
 
 /* Fills the typed fields from the texts. */

@@ -201,7 +201,8 @@ bool config_valid(const struct config_row *row, struct bytes value,
     }
     if (!good)
         snprintf(message, CONFIG_MESSAGE, "Invalid value %.*s for configuration %s%s%s",
-                 (int)MIN(word.size, 80), (const char *)word.at, row->name, row->valid[0] == '\0' ? "" : ": must be in ", row->valid);
+                 (int)MIN(word.size, 80), (const char *)word.at, row->name,
+                 row->valid[0] == '\0' ? "" : ": must be in ", row->valid);
     return good;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Effective settings of a topic: its own, else the broker's under another name, else the default. */
+/* Effective settings of a topic: its own, else the broker's by another name, else the default. */
 #include "config/private.h"
 
 #include <stdio.h>

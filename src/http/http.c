@@ -87,7 +87,8 @@ static enum MHD_Result serve_route(struct http *h, struct MHD_Connection *c,
     if (page.ready)
         h->options.figures(h->options.context, &page.figures);
     route->fill(&t, &page);
-    unsigned status = route->needs_ready && !page.ready ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
+    bool early = route->needs_ready && !page.ready;
+    unsigned status = early ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
     enum MHD_Result result = answer(c, status, route->type, t.at, t.used);
     free(t.at);
     return result;

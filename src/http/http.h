@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Metrics and health over HTTP, for people, Prometheus and orchestrators. One thread of libmicrohttpd;
- * what it tells comes from watch/ and from the functions that main/ hands in.
+ * Metrics and health over HTTP, for people, Prometheus and orchestrators. One thread of
+ * libmicrohttpd; what it tells comes from watch/ and from the functions that main/ hands in.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H

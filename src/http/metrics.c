@@ -62,7 +62,8 @@ static double error_rate(void)
 {
     double all = (double)watch_value(WATCH_requests);
     double bad = (double)(watch_value(WATCH_requests_malformed) +
-                          watch_value(WATCH_requests_unsupported) + watch_value(WATCH_produce_errors));
+                          watch_value(WATCH_requests_unsupported) +
+                          watch_value(WATCH_produce_errors));
     return all > 0 ? bad / all : 0;
 }
 
@@ -102,7 +103,8 @@ void page_metrics(struct text *t, const struct page *p)
     add(t, "fluxmq_memory_usage_mb", "gauge", "Resident memory in MiB", resident / 1048576);
     add(t, "fluxmq_cpu_usage_percent", "gauge", "CPU since the start, per cent of one core",
         cpu_percent(p));
-    add(t, "fluxmq_uptime_seconds", "gauge", "Seconds since the start", (double)p->uptime_ms / 1000);
+    add(t, "fluxmq_uptime_seconds", "gauge", "Seconds since the start",
+        (double)p->uptime_ms / 1000);
     add(t, "fluxmq_error_rate", "gauge", "Refused requests and batches per request", error_rate());
     add_latency(t);
 }
@@ -120,8 +122,8 @@ void page_json(struct text *t, const struct page *p)
 {
     const struct http_figures *f = &p->figures;
     dump(t, json_pack(
-        "{s:I, s:{s:f, s:f, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}, s:{s:i, s:s, s:I, s:I, s:I, s:I},"
-        " s:{s:I, s:I}, s:{s:I, s:f, s:f}}",
+        "{s:I, s:{s:f, s:f, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I},"
+        " s:{s:i, s:s, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:f, s:f}}",
         "timestamp", (json_int_t)os_wall_ms(),
         "throughput", "produced_per_second", p->rates.produced_rate, "consumed_per_second",
         p->rates.consumed_rate, "produced_total", (json_int_t)watch_value(WATCH_messages_produced),
@@ -142,9 +144,8 @@ void page_json(struct text *t, const struct page *p)
 
 void page_health(struct text *t, const struct page *p)
 {
-    dump(t, json_pack("{s:s, s:b, s:i}", "status",
-                      !p->ready ? "starting" : p->figures.offline_partitions > 0 ? "degraded" : "up",
-                      "ready", p->ready, "offline_partitions", (int)p->figures.offline_partitions));
+    const char *status = p->figures.offline_partitions > 0 ? "degraded" : "up";
+    dump(t, json_pack("{s:s, s:b, s:i}", "status", p->ready ? status : "starting", "ready", p->ready, "offline_partitions", (int)p->figures.offline_partitions));
 }
 
 void page_status(struct text *t, const struct page *p)

@@ -44,6 +44,8 @@ static int check_config(const char *path)
     }
     if (config_read_file(path, &c) != OUT_OK)
         return complain("");
+    if (c->warning[0] != '\0')
+        printf("%s\n", c->warning);
     printf("%s: good\n", path);
     config_free(c);
     return EXIT_SUCCESS;
@@ -144,6 +146,8 @@ static int serve(struct server *s)
     sigaddset(&ends, SIGINT);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     watch_level_set((enum watch_level)s->config->log_level);
+    if (s->config->warning[0] != '\0')
+        watch_log(WATCH_WARN, "config", "%s", s->config->warning);
     if (files < DESCRIPTORS_LEAST) {
         fprintf(stderr, "fluxmq: only %zu open files are allowed, at least %d are needed: raise the "
                 "limit (ulimit -n)\n", files, DESCRIPTORS_LEAST);

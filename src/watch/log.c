@@ -59,8 +59,8 @@ void watch_log(enum watch_level level, const char *room, const char *format, ...
     pthread_mutex_lock(&lock);
     if (let_through(format, now.tv_sec, &held)) {
         size_t at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
-        at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
-                               names[level], room);
+        at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s %s: ",
+                               now.tv_nsec / 1000000, names[level], room);
         va_list args;
         va_start(args, format);
         int size = vsnprintf(line + at, sizeof line - at, format, args);
