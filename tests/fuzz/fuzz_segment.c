@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NOW INT64_C(1700000000000)
@@ -52,14 +53,16 @@ static void put_file(const char *name, const uint8_t *at, size_t size)
 /* Clears what the last input left behind: segments, snapshots, epochs. */
 static void fresh_directory(void)
 {
-    char command[160];
+    char path[100];
     if (dir[0] == '\0') {
-        snprintf(dir, sizeof dir, "/tmp/fluxmq-fuzz-XXXXXX");
+        bool memory = access("/dev/shm", W_OK) == 0;
+        snprintf(dir, sizeof dir, "%s/fluxmq-fuzz-XXXXXX", memory ? "/dev/shm" : "/tmp");
         check(mkdtemp(dir) != NULL);
         atexit(away);
     }
-    snprintf(command, sizeof command, "rm -rf %s/t-0; mkdir %s/t-0", dir, dir);
-    check(system(command) == 0);
+    snprintf(path, sizeof path, "%s/t-0", dir);
+    check(log_delete_finish(path) == OUT_OK);
+    check(mkdir(path, 0700) == 0);
 }
 
 static struct log *open_log(enum log_shutdown was, enum outcome *o)
