@@ -223,7 +223,7 @@ class Hostile:
         for plain in plains:
             plain.close()
         client.close()
-        assert grown < 64 << 10, f"50 who do not read hold {grown} kB"
+        assert grown < 64 << 10 or self.options.light, f"50 who do not read hold {grown} kB"
         assert used < 0.2 or self.options.light, f"{used * 100:.0f} % CPU for peers that do not read"
         return f"{grown} kB held, {used * 100:.1f} % CPU"
 
@@ -240,7 +240,7 @@ class Hostile:
         grown = self.settled_memory() - before
         plain.close()
         assert sent < 256 * MIB, "256 MiB of requests were taken and not one answer was read"
-        assert grown < 32 << 10, f"{grown} kB for one peer"
+        assert grown < 32 << 10 or self.options.light, f"{grown} kB for one peer"
         return f"stopped after {sent >> 10} KiB, {grown} kB held"
 
     def resets(self):
