@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Kafka's server.properties: `key = value`, `key: value` or `key value`, # and ! comments,
- * backslash continuation and escapes. An unknown key is an error with file, line and the nearest known name;
- * keys that only mean something inside Kafka are named in one warning line.
+ * backslash continuation and escapes. An unknown key is an error with file, line and the
+ * nearest known name; keys that only mean something inside Kafka are named in one warning line.
  */
 #include "config/private.h"
 

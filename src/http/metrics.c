@@ -145,7 +145,8 @@ void page_json(struct text *t, const struct page *p)
 void page_health(struct text *t, const struct page *p)
 {
     const char *status = p->figures.offline_partitions > 0 ? "degraded" : "up";
-    dump(t, json_pack("{s:s, s:b, s:i}", "status", p->ready ? status : "starting", "ready", p->ready, "offline_partitions", (int)p->figures.offline_partitions));
+    dump(t, json_pack("{s:s, s:b, s:i}", "status", p->ready ? status : "starting", "ready",
+                      p->ready, "offline_partitions", (int)p->figures.offline_partitions));
 }
 
 void page_status(struct text *t, const struct page *p)

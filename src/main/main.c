@@ -149,8 +149,8 @@ static int serve(struct server *s)
     if (s->config->warning[0] != '\0')
         watch_log(WATCH_WARN, "config", "%s", s->config->warning);
     if (files < DESCRIPTORS_LEAST) {
-        fprintf(stderr, "fluxmq: only %zu open files are allowed, at least %d are needed: raise the "
-                "limit (ulimit -n)\n", files, DESCRIPTORS_LEAST);
+        fprintf(stderr, "fluxmq: only %zu open files are allowed, at least %d are needed: raise "
+                "the limit (ulimit -n)\n", files, DESCRIPTORS_LEAST);
         return EXIT_FAILURE;
     }
     enum outcome o = start(s);
