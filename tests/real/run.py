@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs real Kafka clients, in their own languages, against a broker.
 
-run.py [--broker fluxmq|kafka] [--bin build/fluxmq] [--port 20100] [--jobs 2] [--keep] [suite...]
+run.py [--broker fluxmq|kafka] [--bin build/fluxmq] [--port N] [--jobs 2] [--keep] [suite...]
 
 Starts a broker on a fresh data directory, runs the suites (each a program that is given the
 broker's address and prints TAP), then stops and kills the broker and looks at the data directory
@@ -13,6 +13,7 @@ The clients come from deps.sh. See README.md for what each suite is.
 import argparse
 import concurrent.futures
 import os
+import random
 import re
 import shutil
 import signal
@@ -39,6 +40,20 @@ def kafka_version():
 
 
 KAFKA_LIBS = os.path.join(CACHE, "kafka-" + kafka_version())
+
+
+def free_ports():
+    """Two neighbours below the range that outgoing connections take theirs from."""
+    for port in random.sample(range(20200, 20900, 2), 300):
+        try:
+            for one in (port, port + 1):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", one))
+            return port
+        except OSError:
+            continue
+    raise RuntimeError("no free port")
 
 
 class Report:
@@ -86,12 +101,12 @@ class Broker:
     def wait_for_port(self):
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
+            if self.process and self.process.poll() is not None:
+                break
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
-                if self.process and self.process.poll() is not None:
-                    break
                 time.sleep(0.02)
         with open(os.path.join(self.folder, "server.out"), encoding="utf-8", errors="replace") as file:
             said = file.read().strip().split("\n")[-1]
@@ -347,7 +362,7 @@ class Run:
                 self.kill(names)
             if "adopt" in names and self.options.broker == "fluxmq":
                 self.adopt()
-        except RuntimeError as why:
+        except (RuntimeError, subprocess.CalledProcessError) as why:
             self.single("broker", "start", why)
         finally:
             self.broker.stop(signal.SIGKILL)
@@ -398,7 +413,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--broker", choices=["fluxmq", "kafka"], default="fluxmq")
     parser.add_argument("--bin", default=os.path.join(REPO, "build/fluxmq"))
-    parser.add_argument("--port", type=int, default=20100)
+    parser.add_argument("--port", type=int, default=0, help="and the next one; default: two that are free")
     parser.add_argument("--jobs", type=int, default=2, help="suites that run at the same time")
     parser.add_argument("--only", default="", help="of the clients' cases, those whose name contains this")
     parser.add_argument("--keep", action="store_true", help="keep the data directory and the logs")
@@ -410,6 +425,7 @@ def main():
     if options.broker == "fluxmq" and not os.path.exists(options.bin):
         parser.error(f"there is no {options.bin}; build it, or use --bin or --broker kafka")
     os.makedirs(CACHE, exist_ok=True)
+    options.port = options.port or free_ports()
     folder = tempfile.mkdtemp(prefix="fluxmq-real-")
     run = Run(options, folder)
     started = time.monotonic()
