@@ -161,6 +161,7 @@ void test_settings(void)
     expect(strstr(outcome_trail(), "no!such") != NULL);
     expect_eq(plan_configs("x", &null, 1), OUT_INVALID_CONFIG);
     expect_eq(plan_configs("x", pairs, 4), OUT_OK);
+    expect_eq(change.count, 5); /* topic, three settings, partition */
     expect_eq(meta_commit(m, &change, NOW), OUT_OK);
     const struct meta_configs *c = meta_configs(meta_newest(m), 2, bytes_of("x"));
     expect_eq(c->count, 3);
