@@ -355,7 +355,7 @@ void test_a_full_disk(void)
     expect_eq(meta_close(&m), OUT_OK);
 }
 
-/* A failed flush is final: nothing is committed any more, and what was is there at the next start. */
+/* A failed flush is final: nothing is committed any more; what was is there at the next start. */
 void test_a_failed_flush(void)
 {
     struct meta_options o = options(scratch());
