@@ -7,6 +7,8 @@ import json
 import os
 import sys
 
+import tables
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DIFFERENCES = os.path.join(ROOT, "tests", "probe", "differences.tsv")
 RECORDING = os.path.join(ROOT, "tests", "data", "behaviour.jsonl.gz")
@@ -51,7 +53,7 @@ def differences():
     return text
 
 
-PAGES = {"docs/differences.md": differences}
+PAGES = {"docs/differences.md": differences, **tables.PAGES}
 
 
 def main():
@@ -63,6 +65,7 @@ def main():
             stale += old != text
             print(f"{'ok' if old == text else 'not ok'} {number} - {path} is up to date (make docs)")
         elif old != text:
+            os.makedirs(os.path.dirname(full), exist_ok=True)
             with open(full, "w", encoding="utf-8") as file:
                 file.write(text)
     if "--check" in sys.argv:
