@@ -18,7 +18,9 @@ FLOORS = {
     "kafka": 7, "nats": 7, "local": 7, "net": 8, "http": 8, "main": 9,
 }
 CLI_ROOMS = {"base", "os", "config", "log", "wire", "client"}
-OPEN_HEADERS = {"wire/messages.h"}  # generated, for everyone above
+# Further public headers: the generated one, and the broker's own nouns, which net/ and kafka/ use
+# without the rest of broker/broker.h.
+OPEN_HEADERS = {"wire/messages.h", "broker/request.h", "broker/shard.h", "broker/coordinator.h"}
 FUNCTION_LINES, FILE_LINES, NESTING = 70, 800, 3
 COLUMNS, SCRIPT_COLUMNS = 100, 120
 BANNED = {

@@ -26,8 +26,8 @@ void arena_init(struct arena *a, size_t limit_bytes);
 void arena_reset(struct arena *a); /* keeps one chunk */
 void arena_fini(struct arena *a);  /* gives everything back */
 
-/* `size` bytes aligned to 16, not cleared; NULL when over the limit or out of memory. size may be 0:
- * a valid pointer then. */
+/* `size` bytes aligned to 16, not cleared; NULL when over the limit or out of memory. size may be
+ * 0: a valid pointer then. */
 MUST void *arena_take(struct arena *a, size_t size);
 MUST void *arena_take_zeroed(struct arena *a, size_t count, size_t size);
 

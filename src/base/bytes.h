@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Views over bytes. A view never outlives its buffer; keeping bytes means copying (arena) or holding
- * the buffer. at == NULL is Kafka's null; at != NULL with size 0 is empty. Strings are views too:
- * UTF-8, not terminated.
+ * Views over bytes. A view never outlives its buffer; keeping bytes means copying (arena) or
+ * holding the buffer. at == NULL is Kafka's null; at != NULL with size 0 is empty. Strings are
+ * views too: UTF-8, not terminated.
  */
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
@@ -71,9 +71,24 @@ void uuid_print(const struct uuid *u, char text[static UUID_TEXT_SIZE]);
 MUST bool uuid_parse(struct bytes text, struct uuid *u);
 
 /* Big-endian loads and stores, any alignment. */
-static inline uint16_t get_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return __builtin_bswap16(v); }
-static inline uint32_t get_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return __builtin_bswap32(v); }
-static inline uint64_t get_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return __builtin_bswap64(v); }
+static inline uint16_t get_be16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return __builtin_bswap16(v);
+}
+static inline uint32_t get_be32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return __builtin_bswap32(v);
+}
+static inline uint64_t get_be64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return __builtin_bswap64(v);
+}
 static inline void put_be16(uint8_t *p, uint16_t v) { v = __builtin_bswap16(v); memcpy(p, &v, 2); }
 static inline void put_be32(uint8_t *p, uint32_t v) { v = __builtin_bswap32(v); memcpy(p, &v, 4); }
 static inline void put_be64(uint8_t *p, uint64_t v) { v = __builtin_bswap64(v); memcpy(p, &v, 8); }

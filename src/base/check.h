@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Assertions that are always on. check() is for what can only be a bug of ours; input from a peer or
- * from disk is never checked this way (it is an outcome). No side effects inside.
+ * Assertions that are always on. check() is for what can only be a bug of ours; input from a peer
+ * or from disk is never checked this way (it is an outcome). No side effects inside.
  */
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H

@@ -23,7 +23,10 @@ void heap_fini(struct heap *h);
 /* Adds a node that is in no heap. OUT_NO_MEMORY leaves the heap unchanged. */
 MUST enum outcome heap_add(struct heap *h, struct heap_node *n, int64_t key);
 void heap_remove(struct heap *h, struct heap_node *n); /* nothing when in no heap */
-static inline struct heap_node *heap_first(const struct heap *h) { return h->count ? h->nodes[0] : NULL; }
+static inline struct heap_node *heap_first(const struct heap *h)
+{
+    return h->count ? h->nodes[0] : NULL;
+}
 static inline bool heap_holds(const struct heap_node *n) { return n->place != 0; }
 
 #endif

@@ -20,7 +20,10 @@ static inline void list_insert_after(struct list *where, struct list *node)
     where->next = node;
 }
 
-static inline void list_push(struct list *head, struct list *node) { list_insert_after(head->prev, node); }
+static inline void list_push(struct list *head, struct list *node)
+{
+    list_insert_after(head->prev, node);
+}
 
 /* Takes a node out and leaves it initialised, so that a second removal does nothing. */
 static inline void list_remove(struct list *node)

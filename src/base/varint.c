@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Variable-length integers; a fifth (tenth) byte that still continues is malformed: 0 is returned. */
+/* Variable-length integers; a fifth (tenth) byte that still continues is malformed: 0 is
+ * returned. */
 #include "base/varint.h"
 
 size_t uvarlong_get(const uint8_t *at, const uint8_t *end, uint64_t *value)

@@ -80,7 +80,8 @@ static enum outcome take_directory(struct broker *b)
     enum outcome o = logdir_lock(b->dir, &b->lock);
     if (o == OUT_IN_USE) {
         errno = 0;
-        return fail(o, "the data directory %s is in use by another process: stop that one or choose "
+        return fail(o, "the data directory %s is in use by another process: stop that one or "
+                       "choose "
                     "another --data-dir", b->dir);
     }
     return o;
@@ -190,7 +191,7 @@ enum outcome broker_stop(struct broker **broker)
     enum outcome closed = meta_close(&b->meta);
     if (o == OUT_OK)
         o = closed;
-    if (o == OUT_OK)
+    if (o == OUT_OK && !atomic_load(&b->dirty))
         o = logdir_clean_write(b->dir, epoch);
     give_up(broker);
     return o;

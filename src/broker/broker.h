@@ -88,9 +88,9 @@ struct watch {
     struct watcher *watcher;
 };
 
-/* A parked request that waits for appends on any of several partitions. Memory of the request, which
- * must not end before watcher_idle(): a wake-up may still be in the home thread's mailbox, and then
- * `wake` runs once more. */
+/* A parked request that waits for appends on any of several partitions. Memory of the request,
+ * which must not end before watcher_idle(): a wake-up may still be in the home thread's mailbox,
+ * and then `wake` runs once more. */
 struct watcher {
     struct mail mail;
     struct request *request;
@@ -132,7 +132,8 @@ struct flush_set {
 /* Home thread: begin, add each partition, end. `then` never runs before broker_flush_end. Returns
  * false from end when nothing is pending (all durable already): `then` will not run. */
 void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(struct request *));
-void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p, int64_t offset);
+void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
+                      int64_t offset);
 MUST bool broker_flush_end(struct flush_set *s);
 
 /* ---- control thread ---- */
@@ -197,5 +198,7 @@ MUST enum outcome broker_producer_block(struct broker *b, int64_t *id);
 
 /* Control thread: writes the checkpoint of log start offsets. */
 void broker_checkpoint_starts(struct broker *b);
+
+#include "broker/coordinator.h" /* the part of the door that groups use */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control thread: metadata changes one after another, retention, checkpoints, the line with rates
- * that operators look for.
+ * The control thread: metadata changes one after another, retention, checkpoints, the line with
+ * rates that operators look for.
  */
 #include "broker/private.h"
 
@@ -29,7 +29,8 @@ struct meta_rules broker_rules(struct broker *b)
 {
     const struct config *c = atomic_load(&b->config);
     return (struct meta_rules){.node_id = c->node_id, .directory_id = meta_directory_id(b->meta),
-                               .default_partitions = c->num_partitions, .config_check = config_check};
+                               .default_partitions = c->num_partitions,
+                               .config_check = config_check};
 }
 
 /* ---- dynamic settings of the broker ---- */
@@ -53,7 +54,8 @@ void control_refresh_config(struct broker *b)
         defaults == NULL ? 0 : defaults->count,
         own == NULL ? NULL : (const struct config_pair *)own->pairs, own == NULL ? 0 : own->count);
     if (c == NULL) {
-        watch_log(WATCH_ERROR, "broker", "a changed setting can't take effect: %s", outcome_trail());
+        watch_log(WATCH_ERROR, "broker", "a changed setting can't take effect: %s",
+                  outcome_trail());
         return;
     }
     b->configs[b->config_count++] = c;

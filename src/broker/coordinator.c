@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The group coordinator's roads: a request travels to the owner of its group's partition (to several
- * owners in turn when it names several groups), is answered there, now or when others have joined,
- * and comes home, where it waits for the disk if it promises anything.
+ * The group coordinator's roads: a request travels to the owner of its group's partition (to
+ * several owners in turn when it names several groups), is answered there, now or when others have
+ * joined, and comes home, where it waits for the disk if it promises anything.
  *
  * A connection that dies while its request waits at the owner: `cancel` goes there as a second mail
  * and comes back; the request ends only when both are home, since both are its memory.
@@ -361,9 +361,7 @@ static void start(struct mail *mail)
     int count = k->coordinator->shard_count;
     for (int32_t i = k->shard->index; t != NULL && i < t->partition_count; i += count)
         (void)seat_for(k, i);
-    int64_t interval = MAX(broker_config(k->coordinator->broker)->offsets_retention_check_interval_ms, 1);
-    if (shard_timer_set(k->shard, &k->sweep, k->shard->now_ns + interval * NS_PER_MS) != OUT_OK)
-        watch_log(WATCH_ERROR, "broker", "offsets never expire: out of memory");
+    sweep(&k->sweep, k->shard->now_ns);
 }
 
 enum outcome coordinator_open(struct broker *b)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The group coordinator: drives group/'s step machines. Each partition of __consumer_offsets, and so
- * each group, belongs to one reactor's shard (partition mod reactors); requests go there as mail, wait
- * there if they have to, and come home with their reply filled in. What a reply promises is in the
- * log, and on disk unless flush.mode=none, before it leaves.
+ * The group coordinator: drives group/'s step machines. Each partition of __consumer_offsets, and
+ * so each group, belongs to one reactor's shard (partition mod reactors); requests go there as
+ * mail, wait there if they have to, and come home with their reply filled in. What a reply promises
+ * is in the log, and on disk unless flush.mode=none, before it leaves.
  *
  * Groups are loaded from the log when the broker starts, or when a partition is first needed. A log
  * that can't be written or read makes its groups unavailable (NOT_COORDINATOR), not lost.

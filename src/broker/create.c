@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Topics made on demand, by a Metadata request or for a coordinator: the caller goes on, the control
- * thread makes the topic. A name that is on its way already is not asked for twice.
+ * Topics made on demand, by a Metadata request or for a coordinator: the caller goes on, the
+ * control thread makes the topic. A name that is on its way already is not asked for twice.
  */
 #include "broker/private.h"
 
@@ -67,7 +67,8 @@ void broker_create_topic(struct broker *b, struct bytes name)
     size_t under_way = 0;
     if (c == NULL)
         return;
-    *c = (struct creation){.mail.deliver = work, .broker = b, .name = {(uint8_t *)(c + 1), name.size}};
+    *c = (struct creation){.mail.deliver = work, .broker = b, .name = {(uint8_t *)(c + 1),
+                                                                       name.size}};
     memcpy(c + 1, name.at, name.size);
     pthread_mutex_lock(&b->creating_lock);
     bool there = false;

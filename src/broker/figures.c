@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is stored, for metrics: counted by the control thread, whose view it is, when somebody asks. */
+/* What is stored, for metrics: counted by the control thread, whose view it is, when somebody
+ * asks. */
 #include "broker/private.h"
 
 #include <sys/statvfs.h>

@@ -3,9 +3,9 @@
  * Group commit: one disk flush answers every reply that waits for it.
  *
  * A partition with waiting replies stands once in the queue; a pool of threads takes partitions and
- * flushes them side by side (the file system joins their journal commits). Replies that arrive while
- * a flush runs wait for the next one. A failed flush is final: the log is offline, every waiting
- * reply fails, none is acknowledged.
+ * flushes them side by side (the file system joins their journal commits). Replies that arrive
+ * while a flush runs wait for the next one. A failed flush is final: the log is offline, every
+ * waiting reply fails, none is acknowledged.
  */
 #include "broker/private.h"
 
@@ -40,7 +40,8 @@ static void enqueue(struct flusher *f, struct partition *p)
     pthread_mutex_unlock(&f->lock);
 }
 
-void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p, int64_t offset)
+void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
+                      int64_t offset)
 {
     w->partition = partition_hold(p);
     w->offset = offset;
@@ -95,7 +96,8 @@ static void flush_one(struct flusher *f, struct partition *p)
     enum outcome o = store_flush(p->store, &flushed);
     count(flushes, 1);
     if (o != OUT_OK)
-        watch_log(WATCH_ERROR, "broker", "a flush failed, the partition is offline: %s",
+        watch_log(WATCH_ERROR, "broker",
+                  "a flush failed, nothing that waits for it is acknowledged: %s",
                   outcome_trail());
     bool left = collect(p, flushed, o != OUT_OK, &done);
     for (struct list *n; (n = list_pop(&done)) != NULL;)

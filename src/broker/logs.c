@@ -107,8 +107,8 @@ void logs_configure(struct broker *b, struct partition *p, const struct topic_co
         watch_log(WATCH_ERROR, "broker", "configure a log: %s", outcome_trail());
 }
 
-/* The directory goes out of the way at once, so that a topic of the same name can be made; the files
- * go when the last reader has let go. */
+/* The directory goes out of the way at once, so that a topic of the same name can be made; the
+ * files go when the last reader has let go. */
 void logs_delete(struct broker *b, struct partition *p)
 {
     char path[LOG_PATH_MAX], unique[33];
@@ -133,8 +133,10 @@ void broker_log_gone(struct partition *p)
         return;
     bool deleted = atomic_load(&p->deleted);
     enum outcome o = log_close(&p->log, deleted ? LOG_UNCLEAN : LOG_CLEAN);
-    if (o != OUT_OK)
+    if (o != OUT_OK) {
         watch_log(WATCH_ERROR, "broker", "close a log: %s", outcome_trail());
+        atomic_store(&p->broker->dirty, true); /* the next start must look at it */
+    }
     if (p->gone != NULL && log_delete_finish(p->gone) != OUT_OK)
         watch_log(WATCH_WARN, "broker", "delete %s: %s", p->gone, outcome_trail());
     free(p->gone);
@@ -217,7 +219,8 @@ enum outcome logs_close(struct broker *b)
         const struct topic *t = b->view->topics[i];
         for (int32_t k = 0; k < t->partition_count; k++) {
             int64_t flushed;
-            if (t->partitions[k] != NULL && store_flush(t->partitions[k]->store, &flushed) != OUT_OK)
+            if (t->partitions[k] != NULL && store_flush(t->partitions[k]->store,
+                                                        &flushed) != OUT_OK)
                 o = OUT_OFFLINE;
         }
     }

@@ -24,6 +24,7 @@ struct broker {
     pthread_t control_thread;
     bool started;
     _Atomic bool stopping;
+    _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
     struct flusher *flusher;
     struct shard_timer retention, checkpoint, report;
     void *slots[BROKER_SLOT_COUNT];
@@ -57,7 +58,8 @@ void view_publish(struct broker *b, struct view *v);
 void broker_log_gone(struct partition *p);
 MUST enum outcome logs_read_checkpoints(struct broker *b);
 void logs_forget_checkpoints(struct broker *b);
-MUST enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config);
+MUST enum outcome logs_open(struct broker *b, struct partition *p,
+                            const struct topic_config *config);
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
 void logs_delete(struct broker *b, struct partition *p);
 void logs_stray(struct broker *b);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A step's way from event to log: the groups change, the records go into the log as one batch, the
- * replies are delivered. When the append fails the groups in memory are ahead of the log: everything
- * that waits is refused and the seat is given up; whoever comes next loads the log again.
+ * replies are delivered. When the append fails the groups in memory are ahead of the log:
+ * everything that waits is refused and the seat is given up; whoever comes next loads the log
+ * again.
  */
 #include "broker/seat.h"
 

@@ -26,8 +26,8 @@ struct seat *seat_open(struct partition *p, struct shard *owner,
 /* Answers all that waits and lets go. */
 void seat_close(struct seat *s);
 
-/* One step: appends, delivers the replies, sets the timer. False: the seat is broken, all that waited
- * has been answered; close it. */
+/* One step: appends, delivers the replies, sets the timer. False: the seat is broken, all that
+ * waited has been answered; close it. */
 MUST bool seat_step(struct seat *s, struct group_event *e);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Views: made by the control thread from a metadata image, shared with the one before topic by topic,
- * handed to every reactor by mail and taken back when all have let go.
+ * Views: made by the control thread from a metadata image, shared with the one before topic by
+ * topic, handed to every reactor by mail and taken back when all have let go.
  */
 #include "broker/private.h"
 
@@ -170,7 +170,8 @@ enum outcome view_make(struct broker *b, const struct view *from, struct view **
     bool memory = v->topics != NULL && v->by_name != NULL && v->by_id != NULL;
     for (size_t i = 0; memory && i < v->image->topic_count; i++) {
         const struct meta_topic *meta = v->image->topics[i];
-        v->topics[i] = make_topic(b, from, meta, meta_configs(v->image, TOPIC_RESOURCE, meta->name));
+        v->topics[i] = make_topic(b, from, meta, meta_configs(v->image, TOPIC_RESOURCE,
+                                                              meta->name));
         memory = v->topics[i] != NULL;
         v->topic_count += memory;
         if (memory)

@@ -2,10 +2,10 @@
 /*
  * Kafka's classic consumer groups and committed offsets: a pure step machine.
  *
- * One group_shard holds all groups of one partition of __consumer_offsets. Its owner feeds it events
- * and does what the todo says: append the records, complete the replies, come back at the deadline.
- * Nothing in here reads a clock, does I/O, calls back or makes up numbers, so that the same events
- * give the same todos, and the records alone give the same durable state.
+ * One group_shard holds all groups of one partition of __consumer_offsets. Its owner feeds it
+ * events and does what the todo says: append the records, complete the replies, come back at the
+ * deadline. Nothing in here reads a clock, does I/O, calls back or makes up numbers, so that the
+ * same events give the same todos, and the records alone give the same durable state.
  *
  * One thread at a time, the owner's. Views in an event are only read during the step; views in a
  * todo live until the next step or until its arena is reset, whichever comes first.
@@ -206,7 +206,8 @@ struct group_todo {
     struct group_record *records, **records_end; /* to append as one batch, in this order */
     size_t record_count;
     struct group_reply *replies, **replies_end;
-    struct group_reply own; /* the event's own reply, so that it never fails; in the list if given */
+    /* the event's own reply, so that it never fails; in the list if given */
+    struct group_reply own;
     int64_t deadline_ms; /* when a TIMER event is due (now_ms), INT64_MAX: never */
     /* OUT_NO_MEMORY: the shard broke off in the middle of a step. Its records are void, its replies
      * are not (but those marked after_records are to be failures): send STOP with an arena that has
@@ -223,8 +224,8 @@ void group_shard_free(struct group_shard *s); /* NULL is fine; nothing may wait 
 /* One step. `todo` needs only its arena to be set. */
 void group_step(struct group_shard *s, const struct group_event *e, struct group_todo *todo);
 
-/* The group's partition of __consumer_offsets: the absolute value of Java's String.hashCode of its id
- * (UTF-8; anything else counts byte by byte) mod `partitions`. */
+/* The group's partition of __consumer_offsets: the absolute value of Java's String.hashCode of its
+ * id (UTF-8; anything else counts byte by byte) mod `partitions`. */
 int32_t group_partition(struct bytes group_id, int32_t partitions);
 
 /* For the console and the metrics. */

@@ -111,7 +111,8 @@ static void replace_static(struct member *m, struct bytes id, const struct group
     struct group *g = m->group;
     struct group_shard *s = g->shard;
     bool leads = g->leader == m;
-    struct bytes old_leader = arena_copy(s->arena, g->leader == NULL ? bytes_of("") : g->leader->id);
+    struct bytes old_leader = arena_copy(s->arena,
+                                         g->leader == NULL ? bytes_of("") : g->leader->id);
     member_end_join(m, OUT_FENCED_INSTANCE);
     member_end_sync(m, OUT_FENCED_INSTANCE);
     if (!member_update(m, j))

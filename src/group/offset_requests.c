@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OffsetCommit, OffsetFetch, OffsetDelete, and how offsets end: their topic goes, or nobody has used
- * them for the retention time (KIP-211).
+ * OffsetCommit, OffsetFetch, OffsetDelete, and how offsets end: their topic goes, or nobody has
+ * used them for the retention time (KIP-211).
  */
 #include "group/private.h"
 
@@ -9,8 +9,8 @@
 
 /* ---- commit ---- */
 
-/* A generation below 0 is a client that assigns its partitions itself, or an administrator; they may
- * commit as long as the group has no members. */
+/* A generation below 0 is a client that assigns its partitions itself, or an administrator; they
+ * may commit as long as the group has no members. */
 static enum outcome commit_check(const struct group *g, const struct group_commit *c)
 {
     if (g == NULL)

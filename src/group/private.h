@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of group/ share. All memory of groups is malloc's; a failure marks the shard failed
- * (the step's todo says so) and leaves null views behind, which every reader here bears.
+ * What the files of group/ share. All memory of groups is malloc's; a failure marks the shard
+ * failed (the step's todo says so) and leaves null views behind, which every reader here bears.
  */
 #ifndef GROUP_PRIVATE_H
 #define GROUP_PRIVATE_H

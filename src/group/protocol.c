@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What members can speak: the vote for a generation's protocol, and, for consumers, the topics their
- * subscriptions name (only those are opaque to us no longer; any other protocol type stays bytes).
+ * What members can speak: the vote for a generation's protocol, and, for consumers, the topics
+ * their subscriptions name (only those are opaque to us no longer; any other protocol type stays
+ * bytes).
  */
 #include "group/private.h"
 #include "wire/messages.h"

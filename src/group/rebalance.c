@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rebalance: members join until all have, or the largest rebalance timeout is over; then the next
- * generation begins, joins are answered, and the leader's assignment is awaited. An empty group waits
- * a moment for more members first (group.initial.rebalance.delay.ms), again while more come.
+ * The rebalance: members join until all have, or the largest rebalance timeout is over; then the
+ * next generation begins, joins are answered, and the leader's assignment is awaited. An empty
+ * group waits a moment for more members first (group.initial.rebalance.delay.ms), again while more
+ * come.
  */
 #include "group/private.h"
 

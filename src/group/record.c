@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records of __consumer_offsets, byte for byte as Kafka 4.3 writes them. Key and value begin with an
- * int16: the key's says what it is (0 and 1 an offset, 2 a classic group), the value's its version.
+ * Records of __consumer_offsets, byte for byte as Kafka 4.3 writes them. Key and value begin with
+ * an int16: the key's says what it is (0 and 1 an offset, 2 a classic group), the value's its
+ * version.
  */
 #include "group/private.h"
 #include "wire/messages.h"
@@ -95,7 +96,8 @@ void record_offset(struct group *g, const struct committed *c)
     value.commit_timestamp = c->commit_ms;
     value.topic_id = c->topic_id;
     record(s, record_offset_key(s, g->id, c->topic, c->partition),
-           encode(s, &wire_offset_commit_value, OFFSET_VALUE_VERSION, OFFSET_VALUE_VERSION, &value));
+           encode(s, &wire_offset_commit_value, OFFSET_VALUE_VERSION, OFFSET_VALUE_VERSION,
+                  &value));
 }
 
 void record_offset_gone(struct group *g, const struct committed *c)

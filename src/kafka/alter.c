@@ -41,13 +41,16 @@ static int16_t check_resource(struct call *c, int8_t type, struct bytes name, st
 
 /* A broker setting nobody knows is stored: it may be a plugin's (Kafka does the same). */
 static int16_t check_key(struct call *c, int8_t type, struct bytes resource,
-                         const struct alteration *w, const struct config_row *row, struct bytes *why)
+                         const struct alteration *w, const struct config_row *row,
+                         struct bytes *why)
 {
     if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_READ_ONLY)
         return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs dynamically: the "
                                                      "setting is read-only.");
-    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_PER_BROKER && resource.size == 0)
-        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs at default cluster "
+    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_PER_BROKER &&
+        resource.size == 0)
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs at default "
+                                                     "cluster "
                                                      "level: the setting is per broker.");
     if (type != CONFIG_BROKER && row == NULL)
         return refuse(c, why, KAFKA_INVALID_CONFIG, "Unknown config name.");
@@ -55,10 +58,12 @@ static int16_t check_key(struct call *c, int8_t type, struct bytes resource,
     if (w->operation < ALTER_SET || w->operation > ALTER_SUBTRACT)
         return KAFKA_UNKNOWN_SERVER_ERROR;
     if (w->operation >= ALTER_APPEND && !list)
-        return refuse(c, why, KAFKA_INVALID_CONFIG, "Can't append to or subtract from a key that is "
+        return refuse(c, why, KAFKA_INVALID_CONFIG, "Can't append to or subtract from a key "
+                                                    "that is "
                                                     "not a list.");
     if (w->operation != ALTER_DELETE && w->value.at == NULL)
-        return refuse(c, why, KAFKA_INVALID_REQUEST, "Null value not supported for this operation.");
+        return refuse(c, why, KAFKA_INVALID_REQUEST, "Null value not supported for this "
+                                                     "operation.");
     return KAFKA_NONE;
 }
 
@@ -124,7 +129,8 @@ static struct bytes list_now(struct call *c, int8_t type, struct bytes resource,
 }
 
 /* A group's "consumer.session.timeout.ms" has to be within the broker's
- * group.consumer.min.session.timeout.ms and ...max...: so for every setting that has such a pair. */
+ * group.consumer.min.session.timeout.ms and ...max...: so for every setting that has such a
+ * pair. */
 static bool within_broker_bounds(struct call *c, struct bytes name, struct bytes value)
 {
     const uint8_t *dot = memchr(name.at, '.', name.size);

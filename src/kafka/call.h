@@ -89,7 +89,8 @@ static inline bool entry_repeated(const struct call *c, struct bytes name)
     return seen_has(c, name, SEEN_TWICE);
 }
 
-/* FENCED or UNKNOWN_LEADER_EPOCH when the epoch a client gives (-1: none) is not the current one. */
+/* FENCED or UNKNOWN_LEADER_EPOCH when the epoch a client gives (-1: none) is not the current
+ * one. */
 int16_t check_leader_epoch(const struct partition *p, int32_t asked);
 
 /* call_finish for request_return. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DeleteRecords: moves the start of logs up (-1: to the high watermark). Done on the control thread,
- * since deleting segments and writing the checkpoint may wait for the disk.
+ * DeleteRecords: moves the start of logs up (-1: to the high watermark). Done on the control
+ * thread, since deleting segments and writing the checkpoint may wait for the disk.
  */
 #include "kafka/call.h"
 

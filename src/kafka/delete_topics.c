@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* DeleteTopics by name or (version 6) by id, on the control thread. */
-#include "broker/coordinator.h"
 #include "kafka/call.h"
 
 #define RESULT struct delete_topics_response_responses

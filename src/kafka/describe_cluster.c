@@ -11,7 +11,8 @@ enum verdict describe_cluster_handle(struct call *c)
     struct describe_cluster_response *out = c->out;
     if (in->endpoint_type == ENDPOINT_CONTROLLERS) {
         out->error_code = KAFKA_MISMATCHED_ENDPOINT_TYPE;
-        out->error_message = bytes_of("This is a broker endpoint; controllers are not reached here.");
+        out->error_message = bytes_of("This is a broker endpoint; controllers are not reached "
+                                      "here.");
         return REQ_DONE;
     }
     if (in->endpoint_type != ENDPOINT_BROKERS) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DescribeConfigs: settings of topics, the broker, groups and client metrics subscriptions, with where
- * each value comes from (KIP-226). An unknown key is left out; no error still has the message "".
+ * DescribeConfigs: settings of topics, the broker, groups and client metrics subscriptions, with
+ * where each value comes from (KIP-226). An unknown key is left out; no error still has the message
+ * "".
  */
 #include "kafka/call.h"
 

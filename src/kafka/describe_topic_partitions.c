@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * DescribeTopicPartitions: topics in order of name, a page at a time (KIP-966). The cursor names the
- * partition that comes next.
+ * DescribeTopicPartitions: topics in order of name, a page at a time (KIP-966). The cursor names
+ * the partition that comes next.
  */
 #include "kafka/call.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What each outcome is called in a Kafka reply. A new outcome does not compile until it has a line. */
+/* What each outcome is called in a Kafka reply. A new outcome does not compile until it has a
+ * line. */
 #include "kafka/call.h"
 
 int16_t error_of(enum outcome o)

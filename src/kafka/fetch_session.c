@@ -220,7 +220,8 @@ static void unreserve(struct session_cache *cache)
     pthread_mutex_unlock(&cache->lock);
 }
 
-bool session_put(struct session_cache *cache, struct fetch_session *s, const struct fetch_part *part)
+bool session_put(struct session_cache *cache, struct fetch_session *s,
+                 const struct fetch_part *part)
 {
     uint64_t hash = hash_of(part->topic, &part->topic_id, part->partition);
     if (s->slots != NULL) {

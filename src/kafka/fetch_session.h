@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fetch sessions (KIP-227): a client names its partitions once, then only what changes; replies hold
- * only what changed. Private to kafka/.
+ * Fetch sessions (KIP-227): a client names its partitions once, then only what changes; replies
+ * hold only what changed. Private to kafka/.
  *
  * The cache is one per process, behind one lock that is held for a lookup. A session found is the
  * caller's alone until session_release: its epoch has moved on, so nobody else's request fits. A

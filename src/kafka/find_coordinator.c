@@ -4,7 +4,6 @@
  * makes it). Transactions and share groups have no coordinator here yet: the answer is one that
  * clients do not retry.
  */
-#include "broker/coordinator.h"
 #include "kafka/call.h"
 
 enum { KEY_GROUP, KEY_TRANSACTION, KEY_SHARE };

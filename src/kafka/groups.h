@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the handlers of group requests share (private to kafka/): a call as work of the coordinator. */
+/* What the handlers of group requests share (private to kafka/): a call as work of the
+ * coordinator. */
 #ifndef KAFKA_GROUPS_H
 #define KAFKA_GROUPS_H
 
-#include "broker/coordinator.h"
 #include "kafka/call.h"
 
 typedef void group_answer(struct coordinator_work *w, size_t index, const struct group_reply *r);
@@ -25,8 +25,8 @@ struct bytes group_host(struct call *c);
 /* Whether a filter of ListGroups lets the word through: empty, or it is named, in any case. */
 bool group_filter(const struct bytes *filter, int32_t count, const char *word);
 
-/* Operations that DescribeGroups reports without an authorizer: read, delete, describe, and describe
- * and alter the settings. */
+/* Operations that DescribeGroups reports without an authorizer: read, delete, describe, and
+ * describe and alter the settings. */
 #define GROUP_OPERATIONS (1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11)
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* IncrementalAlterConfigs: set, delete, append, subtract single keys (KIP-339), on the control thread. */
+/* IncrementalAlterConfigs: set, delete, append, subtract single keys (KIP-339), on the control
+ * thread. */
 #include "kafka/alter.h"
 
 #define ASKED struct incremental_alter_configs_request_resources

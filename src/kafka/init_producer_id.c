@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * InitProducerId: a fresh id for an idempotent producer. Ids come from a block that the metadata log
- * has granted; the next block is fetched on the control thread.
+ * InitProducerId: a fresh id for an idempotent producer. Ids come from a block that the metadata
+ * log has granted; the next block is fetched on the control thread.
  */
 #include "kafka/call.h"
 

@@ -2,7 +2,7 @@
 /* What the Kafka door keeps for the process. */
 #include "kafka/kafka.h"
 
-#include "broker/coordinator.h"
+#include "broker/broker.h"
 #include "kafka/fetch_session.h"
 
 #define SESSION_PARTS_MAX 1000000 /* partitions remembered in all fetch sessions */

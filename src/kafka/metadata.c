@@ -15,7 +15,8 @@
 
 
 
-static void fill_partitions(struct call *c, struct metadata_response_topics *e, const struct topic *t)
+static void fill_partitions(struct call *c, struct metadata_response_topics *e,
+                            const struct topic *t)
 {
     size_t count = (size_t)t->partition_count;
     e->partitions = arena_array(c->arena, struct metadata_response_topics_partitions, count);
@@ -55,7 +56,8 @@ static void fill_topic(struct call *c, struct metadata_response_topics *e, const
     fill_partitions(c, e, t);
 }
 
-static void fill_error(struct metadata_response_topics *e, struct bytes name, const struct uuid *id, int16_t error)
+static void fill_error(struct metadata_response_topics *e, struct bytes name,
+                       const struct uuid *id, int16_t error)
 {
     e->name = name;
     e->topic_id = *id;

@@ -56,8 +56,8 @@ static void fill_asked(struct call *c, const struct offset_fetch_request_groups 
     }
 }
 
-/* Fills whatever there is: runs of one topic. Since topics go by id only those that still are can be
- * shown. */
+/* Fills whatever there is: runs of one topic. Since topics go by id only those that still are can
+ * be shown. */
 static void fill_all(struct call *c, GROUP *out, const struct group_reply *r)
 {
     out->topics = arena_array(c->arena, TOPIC, r->offset_count);

@@ -3,9 +3,9 @@
  * Produce: one record batch for each partition, appended as it came.
  *
  * acks=1 is answered after the write; acks=all when the group commit has reached the disk (with
- * flush.mode=none after the write, Kafka's own promise on one node); acks=0 never, but an error in it
- * closes the connection so that the client notices. While a reply waits for the disk, later requests
- * of the connection are served (REQ_PIPELINED): order of appends is the order of arrival.
+ * flush.mode=none after the write, Kafka's own promise on one node); acks=0 never, but an error in
+ * it closes the connection so that the client notices. While a reply waits for the disk, later
+ * requests of the connection are served (REQ_PIPELINED): order of appends is the order of arrival.
  *
  * Cost for each batch: one lookup, one CRC, one pwrite, no copy, no allocation but the response
  * arrays in the request's arena.
@@ -205,7 +205,8 @@ enum verdict produce_handle(struct call *c)
     bool good = true;
     for (int32_t i = 0; i < in->topic_data_count; i++) {
         if (in->topic_data[i].partition_data_count > 0)
-            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++], state);
+            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++],
+                                state);
     }
     if (in->acks == 0)
         return good ? REQ_NO_REPLY : REQ_CLOSE;

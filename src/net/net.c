@@ -139,6 +139,7 @@ void net_stop(struct net *net, int64_t grace_ms)
     if (!net->started)
         return;
     net->grace_ns = grace_ms * 1000000;
+    atomic_store(&net->busy, net->reactor_count);
     atomic_store(&net->stopping, true);
     for (int i = 0; i < net->reactor_count; i++) {
         net->reactors[i].stop.deliver = woken;

@@ -78,6 +78,7 @@ struct reactor {
     struct shard_timer unpause; /* first reactor: accepts again */
     bool paused;
     bool stopping;
+    bool through;              /* has nothing of its own left; serves the mail of others */
     int64_t stop_ns;
 };
 
@@ -90,6 +91,7 @@ struct net {
     _Atomic int connections;
     _Atomic int64_t receive_bytes;
     _Atomic bool stopping;
+    _Atomic int busy;          /* while stopping: reactors that are not through */
     int64_t grace_ns;
     bool started;
     struct shard **shards;

@@ -237,8 +237,9 @@ static void begin_stop(struct reactor *r)
     end_turn(r);
 }
 
-/* Whether a stopping reactor is through. Past the grace time unsent replies are given up; past half
- * as much again requests that others still have are left behind. */
+/* Whether a stopping reactor may end: when all are through, since a request may wait at a reactor
+ * that is not its own (a group's owner) and is called back from there. Past the grace time unsent
+ * replies are given up; past half as much again requests that others still have are left behind. */
 static bool stopped(struct reactor *r)
 {
     if (!r->stopping)
@@ -246,8 +247,13 @@ static bool stopped(struct reactor *r)
     bool late = r->shard.now_ns >= r->stop_ns;
     while (late && !list_empty(&r->conns))
         conn_close(container_of(r->conns.next, struct conn, node));
-    if (list_empty(&r->conns) && r->outstanding == 0)
-        return true;
+    if (list_empty(&r->conns) && r->outstanding == 0) {
+        if (!r->through)
+            atomic_fetch_sub(&r->net->busy, 1);
+        r->through = true;
+        if (atomic_load(&r->net->busy) <= 0)
+            return true;
+    }
     return r->shard.now_ns >= r->stop_ns + r->net->grace_ns / 2;
 }
 

@@ -2,8 +2,8 @@
 /*
  * A disk and a heap that fail on demand: preloaded into the broker by run.py.
  *
- * What fails is said in a file that both map (FAULTS_FILE): a few 32-bit numbers, see struct faults.
- * Only files are touched whose path has "/data/" in it: logs and sockets stay well.
+ * What fails is said in a file that both map (FAULTS_FILE): a few 32-bit numbers, see struct
+ * faults. Only files are touched whose path has "/data/" in it: logs and sockets stay well.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,7 +23,8 @@ struct faults {
     _Atomic uint32_t sync_fails;    /* flushes answer EIO */
     _Atomic uint32_t write_fails;   /* writes answer ENOSPC */
     _Atomic uint32_t write_short;   /* writes take only that many bytes, 0: all */
-    _Atomic uint32_t alloc_every;   /* one in that many allocations of 64 bytes or more fails, 0: none */
+    /* one in that many allocations of 64 bytes or more fails, 0: none */
+    _Atomic uint32_t alloc_every;
     _Atomic uint32_t syncs, writes, allocs; /* how many were made to fail */
     _Atomic uint32_t alloc_count;
 };

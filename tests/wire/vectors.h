@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Golden vectors: tests/data/messages.jsonl.gz, written by the classes of Kafka 4.3.1. A line is
- * {key, api, kind, version, variant, hex, json}: the body without header and length, and its values.
+ * {key, api, kind, version, variant, hex, json}: the body without header and length, and its
+ * values.
  */
 #ifndef VECTORS_H
 #define VECTORS_H

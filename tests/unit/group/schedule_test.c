@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random schedules under a virtual clock, a seed each. After every step: no token answered twice, no
- * generation goes back, an assignment only comes from a Stable group, the leader is a member. At any
- * moment a shard made from the records has the same groups, offsets and (when Stable) assignments.
+ * Random schedules under a virtual clock, a seed each. After every step: no token answered twice,
+ * no generation goes back, an assignment only comes from a Stable group, the leader is a member. At
+ * any moment a shard made from the records has the same groups, offsets and (when Stable)
+ * assignments.
  */
 #include "bench.h"
 

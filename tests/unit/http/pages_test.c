@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The pages as a client sees them: a server of its own for each case, requests over a plain socket. */
+/* The pages as a client sees them: a server of its own for each case, requests over a plain
+ * socket. */
 #include "http/http.h"
 #include "os/os.h"
 #include "watch/watch.h"
@@ -172,7 +173,8 @@ void test_garbage_and_too_much(void)
     http_ready(http);
     int status = raw("\x16\x03\x01\x02garbage\r\n\r\n");
     expect(status == 0 || status >= 400);
-    size_t size = (size_t)snprintf(request, sizeof request, "GET /health HTTP/1.1\r\nHost: x\r\nA: ");
+    size_t size = (size_t)snprintf(request, sizeof request,
+                                   "GET /health HTTP/1.1\r\nHost: x\r\nA: ");
     memset(request + size, 'a', 60000); /* more than a connection's memory */
     snprintf(request + size + 60000, 64, "\r\nConnection: close\r\n\r\n");
     status = raw(request);
