@@ -15,6 +15,7 @@ build-%/build.ninja:
 	  $(if $(filter tsan,$*),-Db_sanitize=thread) $(if $(filter-out check,$*),-Db_lundef=false)
 , := ,
 
+.PRECIOUS: build-%/build.ninja
 build-%/stamp: build-%/build.ninja FORCE
 	@ninja -C build-$* $(NINJA_FLAGS) && tools/place.sh build-$*
 FORCE:
