@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
+.PRECIOUS: build-%/build.ninja
 .PHONY: all run deps deps-build check test asan tsan fuzz soak bench docs tidy clean
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
