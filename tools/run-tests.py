@@ -52,7 +52,8 @@ SUITES = {
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
-    "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none"), 200),
+    "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
+                              "--reactors", "1"), 200),
 }
 for kind in ("asan", "tsan"):
     SUITES[kind + "-unit"] = (meson("build-" + kind, "unit", "wire", "fuzz"), 900)
