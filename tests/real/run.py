@@ -302,7 +302,8 @@ class Run:
             self.report.result("failed", suite, f"not ok 1 - suite cannot be built: {why}")
             return
         start = time.monotonic()
-        environment = dict(os.environ, ONLY=only, FLUXMQ_CACHE=CACHE, NODE_PATH=os.path.join(CACHE, "node/node_modules"))
+        modules = os.path.join(CACHE, "node/node_modules")
+        environment = dict(os.environ, ONLY=only, FLUXMQ_CACHE=CACHE, NODE_PATH=modules)
         with open(os.path.join(self.folder, suite + ".err"), "ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                                        env=environment, start_new_session=True)
