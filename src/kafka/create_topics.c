@@ -95,11 +95,15 @@ static void plan_one(struct call *c, const ASKED *asked, RESULT *out, struct met
     fill_configs(c, out, &t);
 }
 
-static bool too_many(const struct create_topics_request *in)
+static bool too_many(const struct call *c, const struct create_topics_request *in)
 {
     int64_t partitions = 0;
-    for (int32_t i = 0; i < in->topics_count; i++)
-        partitions += MAX(in->topics[i].num_partitions, in->topics[i].assignments_count);
+    for (int32_t i = 0; i < in->topics_count; i++) {
+        int32_t asked = in->topics[i].num_partitions;
+        if (asked == -1)
+            asked = c->config->num_partitions;
+        partitions += MAX(MAX(asked, 0), in->topics[i].assignments_count);
+    }
     return partitions >= PARTITIONS_PER_REQUEST;
 }
 
@@ -109,7 +113,7 @@ static void work(struct request *r)
     const struct create_topics_request *in = c->in;
     struct create_topics_response *out = c->out;
     struct meta_change change;
-    bool many = too_many(in);
+    bool many = too_many(c, in);
     meta_change_init(&change);
     for (int32_t i = 0; i < in->topics_count; i++)
         entry_note(c, in->topics[i].name);
