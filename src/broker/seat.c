@@ -156,7 +156,8 @@ static enum outcome append(struct seat *s, const struct group_todo *todo, int64_
                                 .origin = STORE_COORDINATOR, .now_ms = s->shard->wall_ms};
     o = store_append(s->partition->store, &what, &done);
     if (o != OUT_OK)
-        return fail(o, "append to %s-%d", OFFSETS_TOPIC, s->partition->index);
+        return fail(o, "append to %s-%d: %s", OFFSETS_TOPIC, s->partition->index,
+                    outcome_text(o));
     *end = done.last_offset + 1;
     partition_notify(s->partition);
     return OUT_OK;
