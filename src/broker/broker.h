@@ -188,6 +188,29 @@ struct broker_figures {
 };
 void broker_figures(struct broker *b, struct broker_figures *f);
 
+/* A consumer group, for people who look. */
+struct broker_group_member {
+    struct bytes member_id, client_id, client_host;
+};
+struct broker_group_offset {
+    struct bytes topic;
+    int32_t partition;
+    int64_t committed, end; /* end -1: there is no such partition */
+};
+struct broker_group {
+    struct bytes id, protocol_type, protocol;
+    const char *state;
+    const struct broker_group_member *members;
+    size_t member_count;
+    const struct broker_group_offset *offsets;
+    size_t offset_count;
+    int64_t lag;            /* over all offsets */
+};
+/* No shard's thread, while the reactors run: copies of the groups (of one, if `only` is not null;
+ * of the first 1000) into the arena; waits for the reactors. OUT_NO_MEMORY. */
+MUST enum outcome broker_groups(struct broker *b, struct bytes only, struct arena *arena,
+                                struct broker_group **groups, size_t *count);
+
 struct shard *broker_shard(struct broker *b, int index); /* a reactor's */
 int broker_shard_count(const struct broker *b);
 

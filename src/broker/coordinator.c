@@ -309,6 +309,59 @@ bool coordinator_ready(struct broker *b)
     return false;
 }
 
+/* ---- visitors ---- */
+
+struct visit {
+    struct mail mail;
+    struct keeper *keeper;
+    struct coordinator_work *work;
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool done;
+};
+
+static void receive_visit(struct mail *mail)
+{
+    struct visit *v = container_of(mail, struct visit, mail);
+    struct coordinator_work *w = v->work;
+    struct topic *t = offsets_topic();
+    int shards = v->keeper->coordinator->shard_count;
+    for (size_t e = 0; e < w->event_count && t != NULL; e++) {
+        struct group_event event = w->events[e];
+        event.token = w;
+        int32_t only = event.group_id.at == NULL
+                           ? -1 : group_partition(event.group_id, t->partition_count);
+        for (int32_t i = v->keeper->shard->index; i < t->partition_count; i += shards) {
+            struct seat **slot = only < 0 || only == i ? seat_for(v->keeper, i) : NULL;
+            struct group_event copy = event;
+            if (slot != NULL)
+                step(slot, &copy);
+        }
+    }
+    pthread_mutex_lock(&v->lock);
+    v->done = true;
+    pthread_cond_signal(&v->over);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void coordinator_visit(struct broker *b, struct coordinator_work *w)
+{
+    struct coordinator *c = broker_slot(b, BROKER_SLOT_COORDINATOR);
+    check(shard_self() == NULL && w->everywhere);
+    for (int i = 0; c != NULL && i < c->shard_count; i++) {
+        struct visit v = {.mail.deliver = receive_visit, .keeper = &c->keepers[i], .work = w};
+        pthread_mutex_init(&v.lock, NULL);
+        pthread_cond_init(&v.over, NULL);
+        shard_post(c->keepers[i].shard, &v.mail);
+        pthread_mutex_lock(&v.lock);
+        while (!v.done)
+            pthread_cond_wait(&v.over, &v.lock);
+        pthread_mutex_unlock(&v.lock);
+        pthread_cond_destroy(&v.over);
+        pthread_mutex_destroy(&v.lock);
+    }
+}
+
 /* ---- topics that go ---- */
 
 struct farewell {

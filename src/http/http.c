@@ -11,12 +11,15 @@
 
 #include <microhttpd.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONNECTIONS_MAX 64
 #define CONNECTION_TIMEOUT_S 15
 #define CONNECTION_MEMORY KiB(16)
+#define GROUPS_MEMORY MiB(16)
+#define JSON "application/json"
 #define RATE_MS 1000 /* rates are over at least this long */
 
 struct http {
@@ -32,14 +35,17 @@ static const struct route {
     const char *path, *type;
     void (*fill)(struct text *t, const struct page *p);
     bool needs_ready; /* 503 until then */
+    enum { NO_GROUPS, ALL_GROUPS, ONE_GROUP } groups; /* ONE: the path goes on with its name */
 } routes[] = {
-    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, false},
-    {"/metrics/json", "application/json", page_json, false},
-    {"/api/metrics", "application/json", page_json, false},
-    {"/health", "application/json", page_health, true},
-    {"/health/live", "application/json", page_health, false},
-    {"/health/ready", "application/json", page_health, true},
-    {"/status", "application/json", page_status, false},
+    {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, false, ALL_GROUPS},
+    {"/metrics/json", JSON, page_json, false, NO_GROUPS},
+    {"/api/metrics", JSON, page_json, false, NO_GROUPS},
+    {"/health", JSON, page_health, true, NO_GROUPS},
+    {"/health/live", JSON, page_health, false, NO_GROUPS},
+    {"/health/ready", JSON, page_health, true, NO_GROUPS},
+    {"/status", JSON, page_status, false, NO_GROUPS},
+    {"/consumer-groups", JSON, page_groups, false, ALL_GROUPS},
+    {"/consumer-groups/", JSON, page_group, false, ONE_GROUP},
 };
 
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type,
@@ -73,33 +79,82 @@ static void measure_rates(struct http *h)
     r->at_ms = now;
 }
 
-static enum MHD_Result serve_route(struct http *h, struct MHD_Connection *c,
-                                   const struct route *route)
+static enum MHD_Result complain(struct MHD_Connection *c, unsigned status, const char *why)
+{
+    char body[128];
+    int size = snprintf(body, sizeof body, "{\"error\": \"%s\"}\n", why);
+    return answer(c, status, JSON, body, (size_t)size);
+}
+
+/* The groups the page shows; 200, or the status to answer instead. */
+static unsigned take_groups(struct http *h, const struct route *route, const char *name,
+                            struct arena *arena, struct page *page)
+{
+    struct broker_group *groups = NULL;
+    struct bytes only = bytes_of(route->groups == ONE_GROUP ? name : NULL);
+    if (route->groups == NO_GROUPS || !page->ready || h->options.groups == NULL)
+        return route->groups == ONE_GROUP ? MHD_HTTP_NOT_FOUND : MHD_HTTP_OK;
+    if (h->options.groups(h->options.context, only, arena, &groups, &page->group_count) != OUT_OK)
+        return MHD_HTTP_SERVICE_UNAVAILABLE;
+    page->groups = groups;
+    return route->groups == ONE_GROUP && page->group_count == 0 ? MHD_HTTP_NOT_FOUND : MHD_HTTP_OK;
+}
+
+static enum MHD_Result fill_and_send(struct http *h, struct MHD_Connection *c,
+                                     const struct route *route, struct page *page)
 {
     struct text t = {.at = malloc(TEXT_ROOM), .room = TEXT_ROOM};
-    struct page page = {.ready = atomic_load(&h->ready)};
     if (t.at == NULL)
         return MHD_NO;
     measure_rates(h);
-    page.rates = h->rates;
-    page.uptime_ms = os_now_ns() / 1000000 - h->started_ms;
-    page.figures.cluster_id = "";
-    if (page.ready)
-        h->options.figures(h->options.context, &page.figures);
-    route->fill(&t, &page);
-    bool early = route->needs_ready && !page.ready;
-    unsigned status = early ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
-    enum MHD_Result result = answer(c, status, route->type, t.at, t.used);
+    page->rates = h->rates;
+    page->uptime_ms = os_now_ns() / 1000000 - h->started_ms;
+    page->figures.cluster_id = "";
+    if (page->ready)
+        h->options.figures(h->options.context, &page->figures);
+    route->fill(&t, page);
+    enum MHD_Result result;
+    if (t.cut)
+        result = complain(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "the page is too large");
+    else if (route->needs_ready && !page->ready)
+        result = answer(c, MHD_HTTP_SERVICE_UNAVAILABLE, route->type, t.at, t.used);
+    else
+        result = answer(c, MHD_HTTP_OK, route->type, t.at, t.used);
     free(t.at);
     return result;
+}
+
+static enum MHD_Result serve_route(struct http *h, struct MHD_Connection *c,
+                                   const struct route *route, const char *name)
+{
+    struct page page = {.ready = atomic_load(&h->ready)};
+    struct arena arena;
+    enum MHD_Result result;
+    arena_init(&arena, GROUPS_MEMORY);
+    unsigned status = take_groups(h, route, name, &arena, &page);
+    if (status == MHD_HTTP_NOT_FOUND)
+        result = complain(c, status, "no such consumer group");
+    else if (status != MHD_HTTP_OK)
+        result = complain(c, status, "no memory for all consumer groups");
+    else
+        result = fill_and_send(h, c, route, &page);
+    arena_fini(&arena);
+    return result;
+}
+
+/* What comes behind the route's path: "" for most, a group's name; NULL: another path. */
+static const char *rest_of(const struct route *route, const char *url)
+{
+    size_t size = strlen(route->path);
+    if (strncmp(url, route->path, size) != 0)
+        return NULL;
+    return (url[size] != '\0') == (route->groups == ONE_GROUP) ? url + size : NULL;
 }
 
 static enum MHD_Result serve(void *context, struct MHD_Connection *c, const char *url,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **request)
 {
-    static char not_found[] = "{\"error\": \"no such page; see /metrics, /health, /status\"}\n";
-    static char not_allowed[] = "{\"error\": \"only GET and HEAD are served\"}\n";
     static int seen;
     (void)version;
     (void)upload;
@@ -112,13 +167,13 @@ static enum MHD_Result serve(void *context, struct MHD_Connection *c, const char
         return MHD_YES;
     }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
-        return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "application/json", not_allowed,
-                      sizeof not_allowed - 1);
+        return complain(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served");
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
-        if (strcmp(url, routes[i].path) == 0)
-            return serve_route(context, c, &routes[i]);
+        const char *rest = rest_of(&routes[i], url);
+        if (rest != NULL)
+            return serve_route(context, c, &routes[i], rest);
     }
-    return answer(c, MHD_HTTP_NOT_FOUND, "application/json", not_found, sizeof not_found - 1);
+    return complain(c, MHD_HTTP_NOT_FOUND, "no such page; see /metrics, /health, /status");
 }
 
 enum outcome http_start(const struct http_options *o, struct http **out)

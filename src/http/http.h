@@ -6,7 +6,8 @@
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
 
-#include "base/outcome.h"
+#include "base/arena.h"
+#include "broker/broker.h"
 
 /* Figures that are computed when asked for. */
 struct http_figures {
@@ -22,6 +23,9 @@ struct http_options {
     const char *host;
     int port;                 /* 0 is for the caller: do not start */
     void (*figures)(void *context, struct http_figures *out); /* any thread */
+    /* Consumer groups, or the one called `only`, in memory of the arena. NULL: none are shown. */
+    enum outcome (*groups)(void *context, struct bytes only, struct arena *arena,
+                           struct broker_group **groups, size_t *count);
     void *context;
 };
 

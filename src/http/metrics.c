@@ -10,16 +10,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Room for more bytes; false: the page is too large, or no memory. */
+static bool grow(struct text *t, size_t more)
+{
+    size_t room = MAX(t->room * 2, t->used + more + 1);
+    char *at = room > TEXT_MAX ? NULL : realloc(t->at, room);
+    if (at == NULL)
+        return false;
+    t->at = at;
+    t->room = room;
+    return true;
+}
+
 void text_add(struct text *t, const char *format, ...)
 {
-    va_list args;
+    va_list args, again;
     va_start(args, format);
+    va_copy(again, args);
     int size = vsnprintf(t->at + t->used, t->room - t->used, format, args);
-    va_end(args);
+    if (size >= 0 && (size_t)size >= t->room - t->used && grow(t, (size_t)size))
+        size = vsnprintf(t->at + t->used, t->room - t->used, format, again);
     if (size < 0 || (size_t)size >= t->room - t->used)
         t->cut = true;
     else
         t->used += (size_t)size;
+    va_end(again);
+    va_end(args);
 }
 
 static void add(struct text *t, const char *name, const char *type, const char *help, double value)
@@ -107,10 +123,11 @@ void page_metrics(struct text *t, const struct page *p)
         (double)p->uptime_ms / 1000);
     add(t, "fluxmq_error_rate", "gauge", "Refused requests and batches per request", error_rate());
     add_latency(t);
+    add_groups(t, p);
 }
 
 /* jansson writes it, so that it is JSON whatever the values are. */
-static void dump(struct text *t, json_t *root)
+void text_json(struct text *t, json_t *root)
 {
     char *body = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2));
     text_add(t, "%s\n", body == NULL ? "{}" : body);
@@ -121,7 +138,7 @@ static void dump(struct text *t, json_t *root)
 void page_json(struct text *t, const struct page *p)
 {
     const struct http_figures *f = &p->figures;
-    dump(t, json_pack(
+    text_json(t, json_pack(
         "{s:I, s:{s:f, s:f, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I},"
         " s:{s:i, s:s, s:I, s:I, s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:f, s:f}}",
         "timestamp", (json_int_t)os_wall_ms(),
@@ -145,13 +162,13 @@ void page_json(struct text *t, const struct page *p)
 void page_health(struct text *t, const struct page *p)
 {
     const char *status = p->figures.offline_partitions > 0 ? "degraded" : "up";
-    dump(t, json_pack("{s:s, s:b, s:i}", "status", p->ready ? status : "starting", "ready",
+    text_json(t, json_pack("{s:s, s:b, s:i}", "status", p->ready ? status : "starting", "ready",
                       p->ready, "offline_partitions", (int)p->figures.offline_partitions));
 }
 
 void page_status(struct text *t, const struct page *p)
 {
-    dump(t, json_pack("{s:s, s:s, s:i, s:s, s:f}", "name", "FluxMQ", "version", FLUXMQ_VERSION,
+    text_json(t, json_pack("{s:s, s:s, s:i, s:s, s:f}", "name", "FluxMQ", "version", FLUXMQ_VERSION,
                       "broker_id", (int)p->figures.node_id, "cluster_id", p->figures.cluster_id,
                       "uptime_seconds", (double)p->uptime_ms / 1000));
 }

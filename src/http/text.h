@@ -5,9 +5,10 @@
 
 #include "http/http.h"
 
-#define TEXT_ROOM KiB(128)
+#define TEXT_ROOM KiB(32)
+#define TEXT_MAX MiB(8)
 
-/* A page under construction; what does not fit is left out and marked. */
+/* A page under construction; it grows up to TEXT_MAX, then it is marked as cut. */
 struct text {
     char *at;
     size_t used, room;
@@ -15,6 +16,9 @@ struct text {
 };
 
 void text_add(struct text *t, const char *format, ...) PRINTF(2, 3);
+/* A JSON document, which it drops. */
+struct json_t;
+void text_json(struct text *t, struct json_t *root);
 
 /* Rates since the last look, kept by the server's thread. */
 struct rates {
@@ -28,11 +32,16 @@ struct page {
     struct rates rates;
     int64_t uptime_ms;
     bool ready;
+    const struct broker_group *groups;
+    size_t group_count;
 };
 
 void page_metrics(struct text *t, const struct page *p); /* Prometheus */
 void page_json(struct text *t, const struct page *p);
 void page_health(struct text *t, const struct page *p);
 void page_status(struct text *t, const struct page *p);
+void page_groups(struct text *t, const struct page *p);
+void page_group(struct text *t, const struct page *p); /* the first of the page */
+void add_groups(struct text *t, const struct page *p); /* metrics */
 
 #endif

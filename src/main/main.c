@@ -79,11 +79,18 @@ static void figures(void *context, struct http_figures *out)
         .node_id = broker_node_id(s->broker), .cluster_id = broker_cluster_id(s->broker)};
 }
 
+static enum outcome groups(void *context, struct bytes only, struct arena *arena,
+                           struct broker_group **out, size_t *count)
+{
+    struct server *s = context;
+    return broker_groups(s->broker, only, arena, out, count);
+}
+
 static enum outcome start_http(struct server *s)
 {
     const struct config *c = s->config;
     struct http_options o = {.host = c->metrics_host, .port = c->metrics_port, .figures = figures,
-                             .context = s};
+                             .groups = groups, .context = s};
     return c->metrics_port == 0 ? OUT_OK : http_start(&o, &s->http);
 }
 
@@ -151,6 +158,7 @@ static int serve(struct server *s)
     if (files < DESCRIPTORS_LEAST) {
         fprintf(stderr, "fluxmq: only %zu open files are allowed, at least %d are needed: raise "
                 "the limit (ulimit -n)\n", files, DESCRIPTORS_LEAST);
+        config_free(s->config);
         return EXIT_FAILURE;
     }
     enum outcome o = start(s);
