@@ -49,6 +49,16 @@ static void fill_record_errors(struct call *c, RESULT *out, const struct store_a
     }
 }
 
+/* A disk that takes no more is the operator's to know; the log holds repetitions back. */
+COLD static void tell_of_disk(enum outcome o)
+{
+    if (o == OUT_NO_SPACE)
+        watch_log(WATCH_ERROR, "kafka", "a full disk: produced records are refused until there is "
+                  "space: %s", outcome_trail());
+    else if (o == OUT_IO)
+        watch_log(WATCH_ERROR, "kafka", "produced records are refused: %s", outcome_trail());
+}
+
 /* Appends one partition's batch; true when it is in the log (a duplicate counts). */
 static bool append(struct call *c, struct partition *p, const struct wire_records *records,
                    RESULT *out, int64_t *end_offset)
@@ -69,6 +79,7 @@ static bool append(struct call *c, struct partition *p, const struct wire_record
         out->error_code = error_of(o);
         fill_record_errors(c, out, &done);
         count(produce_errors, 1);
+        tell_of_disk(o);
         return false;
     }
     out->base_offset = done.base_offset;
