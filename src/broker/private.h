@@ -27,6 +27,7 @@ struct broker {
     _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
     struct flusher *flusher;
     struct shard_timer retention, checkpoint, report;
+    uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
     void *slots[BROKER_SLOT_COUNT];
     enum log_shutdown was;    /* how the last run ended */
     struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
