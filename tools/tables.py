@@ -180,6 +180,8 @@ summed when somebody asks.
 | `/health`, `/health/ready` | 200 when clients are served, else 503 |
 | `/health/live` | 200 as long as the process answers |
 | `/status` | name, version, broker id, cluster id, uptime |
+| `/consumer-groups` | groups with state, number of members, lag |
+| `/consumer-groups/ID` | one group with its members and committed offsets |
 
 | metric | kind | what |
 |---|---|---|
@@ -190,7 +192,7 @@ def metrics_page():
     found = {}
     for _, kind, name, text in rows(read("src", "watch", "metric.def"), "METRIC", 4):
         found[name] = (KINDS[kind], text)
-    source = read("src", "http", "metrics.c")
+    source = read("src", "http", "metrics.c") + read("src", "http", "groups.c")
     string = r'"((?:[^"\\]|\\.)*)"'
     for m in re.finditer(rf'add\(t,\s*{string},\s*{string},\s*((?:{string}\s*)+),', source):
         found[m[1]] = (m[2], argument(TOKEN.match(m[3])))

@@ -71,6 +71,9 @@ static void deliver(struct seat *s, const struct group_reply *r, int64_t end)
     answer(w, r);
     if (w->everywhere)
         return;
+    /* Only a new generation's leader is told the members to assign to. */
+    if (r->kind == GROUP_JOIN && r->joined.member_count > 0 && !r->joined.skip_assignment)
+        count(group_rebalances, 1);
     if (end >= 0 && broker_config(s->partition->broker)->flush_mode != FLUSH_MODE_NONE) {
         w->partitions[w->wait_count] = partition_hold(s->partition);
         w->offsets[w->wait_count++] = end;

@@ -51,9 +51,10 @@ void coordinator_close(struct broker *b);
  * once, because there is no offsets topic yet; REQ_CLOSE: no memory. */
 MUST enum verdict coordinator_submit(struct coordinator_work *w);
 
-/* No shard's thread, while the reactors run: has the events run by their owners, and waits. Events
- * with a group go to its partition, others to all; only such as have a reply at once. The work has
- * `events`, `everywhere`, `answer` and `context`, and no request; replies that fail are left out. */
+/* No shard's thread, while the reactors run: has the events run by their owners and waits. Events
+ * with a group go to its partition, others to all; only kinds that are answered at once. The work
+ * has `events`, `everywhere`, `answer` and `context`, and no request; a partition that can't be
+ * served gives no answer. */
 void coordinator_visit(struct broker *b, struct coordinator_work *w);
 
 /* Any shard: a topic is gone, its offsets go too. */

@@ -78,6 +78,8 @@ static void label(char *to, size_t room, struct bytes b)
 void add_groups(struct text *t, const struct page *p)
 {
     char name[512];
+    add(t, "fluxmq_consumer_groups_active", "gauge", "Consumer groups known",
+        (double)p->group_count);
     if (p->group_count == 0)
         return;
     text_add(t, "# HELP fluxmq_consumer_group_members Members of the group\n"

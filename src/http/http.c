@@ -38,8 +38,8 @@ static const struct route {
     enum { NO_GROUPS, ALL_GROUPS, ONE_GROUP } groups; /* ONE: the path goes on with its name */
 } routes[] = {
     {"/metrics", "text/plain; version=0.0.4; charset=utf-8", page_metrics, false, ALL_GROUPS},
-    {"/metrics/json", JSON, page_json, false, NO_GROUPS},
-    {"/api/metrics", JSON, page_json, false, NO_GROUPS},
+    {"/metrics/json", JSON, page_json, false, ALL_GROUPS},
+    {"/api/metrics", JSON, page_json, false, ALL_GROUPS},
     {"/health", JSON, page_health, true, NO_GROUPS},
     {"/health/live", JSON, page_health, false, NO_GROUPS},
     {"/health/ready", JSON, page_health, true, NO_GROUPS},

@@ -38,7 +38,7 @@ void text_add(struct text *t, const char *format, ...)
     va_end(args);
 }
 
-static void add(struct text *t, const char *name, const char *type, const char *help, double value)
+void add(struct text *t, const char *name, const char *type, const char *help, double value)
 {
     text_add(t, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
 }
@@ -153,7 +153,7 @@ void page_json(struct text *t, const struct page *p)
         (json_int_t)f->topics, "partitions", (json_int_t)f->partitions, "connections",
         (json_int_t)watch_value(WATCH_connections_active), "requests_total",
         (json_int_t)watch_value(WATCH_requests),
-        "consumer_groups", "active", (json_int_t)watch_value(WATCH_consumer_groups_active),
+        "consumer_groups", "active", (json_int_t)p->group_count,
         "rebalances", (json_int_t)watch_value(WATCH_group_rebalances),
         "system", "memory_bytes", (json_int_t)os_resident_bytes(), "cpu_percent", cpu_percent(p),
         "uptime_seconds", (double)p->uptime_ms / 1000));

@@ -16,6 +16,8 @@ struct text {
 };
 
 void text_add(struct text *t, const char *format, ...) PRINTF(2, 3);
+/* A metric without labels. */
+void add(struct text *t, const char *name, const char *type, const char *help, double value);
 /* A JSON document, which it drops. */
 struct json_t;
 void text_json(struct text *t, struct json_t *root);

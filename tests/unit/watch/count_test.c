@@ -42,11 +42,11 @@ void test_counts_of_threads_outlive_them(void)
 
 void test_gauges(void)
 {
-    gauge_set(consumer_groups_active, 5);
-    gauge_add(consumer_groups_active, -2);
-    expect_eq(watch_value(WATCH_consumer_groups_active), 3);
-    gauge_add(consumer_groups_active, -7);
-    expect_eq(watch_value(WATCH_consumer_groups_active), 0); /* never shown as 2^64 - 4 */
+    gauge_set(connections_active, 5);
+    gauge_add(connections_active, -2);
+    expect_eq(watch_value(WATCH_connections_active), 3);
+    gauge_add(connections_active, -7);
+    expect_eq(watch_value(WATCH_connections_active), 0); /* never shown as 2^64 - 4 */
 }
 
 /* A reader may see a value that is a moment old, but none goes back. */
