@@ -196,6 +196,9 @@ def metrics_page():
     string = r'"((?:[^"\\]|\\.)*)"'
     for m in re.finditer(rf'add\(t,\s*{string},\s*{string},\s*((?:{string}\s*)+),', source):
         found[m[1]] = (m[2], argument(TOKEN.match(m[3])))
+    counters = {r[0]: r for r in rows(read("src", "watch", "metric.def"), "METRIC", 4)}
+    for name, of in re.findall(r'\{"(\w+)", WATCH_(\w+)\}', source):
+        found[name] = (KINDS[counters[of][1]], f"The same as `{counters[of][2]}`")
     joined = re.sub(r'"\s*\n\s*"', "", source)
     for m in re.finditer(r'# HELP (fluxmq_\w+) ([^"\\]*)\\n# TYPE \w+ (\w+)', joined):
         found[m[1]] = (m[3], m[2])

@@ -63,19 +63,25 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const c
     return result;
 }
 
+static double rate(uint64_t *before, enum metric m, double seconds)
+{
+    uint64_t now = watch_value(m);
+    double grown = (double)(now - *before);
+    *before = now;
+    return grown / seconds;
+}
+
 static void measure_rates(struct http *h)
 {
     int64_t now = os_now_ns() / 1000000;
     struct rates *r = &h->rates;
     if (now - r->at_ms < RATE_MS)
         return;
-    uint64_t produced = watch_value(WATCH_messages_produced);
-    uint64_t consumed = watch_value(WATCH_messages_consumed);
     double seconds = (double)(now - r->at_ms) / 1000;
-    r->produced_rate = (double)(produced - r->produced) / seconds;
-    r->consumed_rate = (double)(consumed - r->consumed) / seconds;
-    r->produced = produced;
-    r->consumed = consumed;
+    r->produced_rate = rate(&r->produced, WATCH_messages_produced, seconds);
+    r->consumed_rate = rate(&r->consumed, WATCH_messages_consumed, seconds);
+    r->produced_bytes_rate = rate(&r->produced_bytes, WATCH_bytes_produced, seconds);
+    r->consumed_bytes_rate = rate(&r->consumed_bytes, WATCH_bytes_consumed, seconds);
     r->at_ms = now;
 }
 

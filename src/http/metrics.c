@@ -52,6 +52,28 @@ static void add_rows(struct text *t)
     }
 }
 
+/* Names that dashboards made for other brokers of the family ask for. */
+static const struct alias {
+    const char *name;
+    enum metric of;
+} aliases[] = {
+    {"messages_produced_total", WATCH_messages_produced},
+    {"messages_fetched_total", WATCH_messages_consumed},
+    {"bytes_in_total", WATCH_bytes_received},
+    {"bytes_out_total", WATCH_bytes_sent},
+    {"active_connections", WATCH_connections_active},
+    {"segments_deleted_total", WATCH_segments_deleted},
+};
+
+static void add_aliases(struct text *t)
+{
+    for (size_t i = 0; i < COUNT_OF(aliases); i++) {
+        bool counter = watch_kind(aliases[i].of) == METRIC_COUNTER;
+        add(t, aliases[i].name, counter ? "counter" : "gauge", watch_help(aliases[i].of),
+            (double)watch_value(aliases[i].of));
+    }
+}
+
 static void add_latency(struct text *t)
 {
     struct watch_distribution d;
@@ -99,6 +121,11 @@ static void add_rates(struct text *t, const struct page *p)
              "fluxmq_messages_per_second{type=\"produce\"} %.17g\n"
              "fluxmq_messages_per_second{type=\"consume\"} %.17g\n",
              p->rates.produced_rate, p->rates.consumed_rate);
+    text_add(t, "# HELP fluxmq_bytes_per_second Bytes of record batches per second\n"
+             "# TYPE fluxmq_bytes_per_second gauge\n"
+             "fluxmq_bytes_per_second{type=\"produce\"} %.17g\n"
+             "fluxmq_bytes_per_second{type=\"consume\"} %.17g\n",
+             p->rates.produced_bytes_rate, p->rates.consumed_bytes_rate);
 }
 
 void page_metrics(struct text *t, const struct page *p)
@@ -106,6 +133,7 @@ void page_metrics(struct text *t, const struct page *p)
     const struct http_figures *f = &p->figures;
     double resident = (double)os_resident_bytes();
     add_rows(t);
+    add_aliases(t);
     add_rates(t, p);
     add(t, "fluxmq_topics_total", "gauge", "Topics", (double)f->topics);
     add(t, "fluxmq_partitions_total", "gauge", "Partitions", (double)f->partitions);

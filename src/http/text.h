@@ -27,6 +27,8 @@ struct rates {
     int64_t at_ms;
     uint64_t produced, consumed;
     double produced_rate, consumed_rate;
+    uint64_t produced_bytes, consumed_bytes;
+    double produced_bytes_rate, consumed_bytes_rate;
 };
 
 struct page {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Consumer groups as a client of the HTTP port sees them. */
 #include "http/http.h"
+#include "watch/watch.h"
 
 #include "tap.h"
 
@@ -168,6 +169,20 @@ void test_metrics_escape_their_labels(void)
     expect(strstr(reply, "fluxmq_consumer_group_lag{group=\"a\\\"b\\\\c\\nd\"} 5\n") != NULL);
     expect(strstr(reply, "fluxmq_consumer_group_members{group=\"group-1\"} 2\n") != NULL);
     expect(strstr(reply, "\nfluxmq_consumer_groups_active 2\n") != NULL);
+    http_stop(http);
+}
+
+void test_names_of_other_brokers(void)
+{
+    begin();
+    count(bytes_received, 77);
+    count(messages_produced, 5);
+    gauge_set(connections_active, 3);
+    expect_eq(get("/metrics"), 200);
+    expect(strstr(reply, "\n# TYPE bytes_in_total counter\nbytes_in_total 77\n") != NULL);
+    expect(strstr(reply, "\nmessages_produced_total 5\n") != NULL);
+    expect(strstr(reply, "\n# TYPE active_connections gauge\nactive_connections 3\n") != NULL);
+    expect(strstr(reply, "\nfluxmq_bytes_per_second{type=\"produce\"} 0\n") != NULL);
     http_stop(http);
 }
 
