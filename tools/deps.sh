@@ -1,11 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # deps.sh LIST...: installs the Debian packages of the lists that are not there yet. Says nothing
-# and needs no rights when nothing is missing.
+# and needs no rights when nothing is missing. A line PACKAGE:COMMAND is done where COMMAND is there,
+# wherever it came from.
 set -eu
 
 missing=
 for package in $(sed 's/#.*//' "$@"); do
+    case $package in
+    *:*)
+        command -v "${package#*:}" >/dev/null && continue
+        package=${package%%:*}
+        ;;
+    esac
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$state" = installed ] || missing="$missing $package"
 done
