@@ -32,6 +32,11 @@ void logs_forget_checkpoints(struct broker *b)
     free(b->starts);
     b->recovery = b->starts = NULL;
     b->recovery_count = b->start_count = 0;
+    if (atomic_load(&b->config)->recovery_report)
+        watch_log(WATCH_INFO, "broker", "recovery: %lld segments of %lld bytes verified, %lld bytes "
+                  "cut off, %d indexes made again", (long long)b->recovered.segments_scanned,
+                  (long long)b->recovered.bytes_scanned, (long long)b->recovered.bytes_truncated,
+                  (int)b->recovered.indexes_rebuilt);
 }
 
 static enum log_codec codec_of(const char *name)
@@ -72,6 +77,21 @@ static void fill_options(const struct broker *b, const struct topic_config *c,
     o->file_delete_delay_ms = c->file_delete_delay_ms;
 }
 
+/* What was cut off is always said; the sum is for --recovery-mode. */
+static void note_recovery(struct broker *b, const struct partition *p)
+{
+    struct log_recovered r;
+    log_recovered(p->log, &r);
+    b->recovered.segments_scanned += r.segments_scanned;
+    b->recovered.bytes_scanned += r.bytes_scanned;
+    b->recovered.bytes_truncated += r.bytes_truncated;
+    b->recovered.indexes_rebuilt += r.indexes_rebuilt;
+    if (r.bytes_truncated > 0)
+        watch_log(WATCH_WARN, "broker", "recovery of %.*s-%d: %lld bytes cut off",
+                  (int)p->topic.size, (const char *)p->topic.at, p->index,
+                  (long long)r.bytes_truncated);
+}
+
 enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config)
 {
     char path[LOG_PATH_MAX], topic[256], stray[LOG_PATH_MAX + 8];
@@ -94,6 +114,7 @@ enum outcome logs_open(struct broker *b, struct partition *p, const struct topic
     }
     if (o != OUT_OK)
         return o;
+    note_recovery(b, p);
     p->store = log_store(p->log);
     atomic_store(&p->leader_epoch, log_epoch_latest(p->log));
     return OUT_OK;

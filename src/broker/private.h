@@ -32,6 +32,7 @@ struct broker {
     enum log_shutdown was;    /* how the last run ended */
     struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
     size_t recovery_count, start_count;
+    struct log_recovered recovered; /* sum of all logs opened */
     int64_t opened_ms;
     char cluster_id[64];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Parked fetches: woken once for each arming, on their own thread, and never after they are gone. */
+/* Parked fetches: woken once for each arming, on their own thread, never after they are gone. */
 #include "broker/private.h"
 #include "tap.h"
 
