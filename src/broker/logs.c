@@ -33,8 +33,9 @@ void logs_forget_checkpoints(struct broker *b)
     b->recovery = b->starts = NULL;
     b->recovery_count = b->start_count = 0;
     if (atomic_load(&b->config)->recovery_report)
-        watch_log(WATCH_INFO, "broker", "recovery: %lld segments of %lld bytes verified, %lld bytes "
-                  "cut off, %d indexes made again", (long long)b->recovered.segments_scanned,
+        watch_log(WATCH_INFO, "broker",
+                  "recovery: %lld segments of %lld bytes verified, %lld bytes cut off, "
+                  "%d indexes made again", (long long)b->recovered.segments_scanned,
                   (long long)b->recovered.bytes_scanned, (long long)b->recovered.bytes_truncated,
                   (int)b->recovered.indexes_rebuilt);
 }
