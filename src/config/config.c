@@ -196,6 +196,8 @@ static enum outcome settle_storage(struct config *c)
                     sizeof c->data_dir - 1);
     copy(c->data_dir, sizeof c->data_dir, dirs);
     int64_t broker_id = number(c, "broker.id"), node_id = number(c, "node.id");
+    if (node_id < 0 && broker_id < -1)
+        return fail(OUT_INVALID, "broker.id=%lld: an id is 0 or more", (long long)broker_id);
     c->node_id = (int32_t)(node_id >= 0 ? node_id : MAX(broker_id, 0));
     copy(c->cluster_id, sizeof c->cluster_id, config_text(c, "cluster.id", NULL));
     c->flush_mode = is(c, "flush.mode", "none") ? FLUSH_MODE_NONE : FLUSH_MODE_GROUP;

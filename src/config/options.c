@@ -2,6 +2,7 @@
 /* The command line and the environment: one table of options, from which --help is printed too. */
 #include "config/private.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -243,6 +244,7 @@ enum outcome config_load(int argc, char **argv, char **environment, struct confi
 {
     struct config *c = calloc(1, sizeof *c);
     struct given g = {0};
+    errno = 0; /* a sentence about an option is not about the last file somebody looked for */
     *action = CONFIG_RUN;
     *out = NULL;
     if (c == NULL)

@@ -99,4 +99,5 @@ void test_ids(void)
     c = from_file("max.connections=6\n");
     expect_eq(c->node_id, 0);
     config_free(c);
+    expect_refused(&(struct setup){.words = {"--broker-id", "-3"}}, OUT_INVALID, "0 or more");
 }

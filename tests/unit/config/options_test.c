@@ -2,6 +2,8 @@
 /* Command line and environment: every option, precedence, refusals. */
 #include "helper.h"
 
+#include <errno.h>
+
 #define SETUP(...) (&(struct setup){__VA_ARGS__})
 
 void test_defaults_without_anything(void)
@@ -70,6 +72,14 @@ void test_options_that_are_refused(void)
     expect_refused(SETUP(.words = {"--segment-size", "9"}), OUT_INVALID, "[1048576,...]");
     expect_refused(SETUP(.words = {"--data-dir", "/a,/b"}), OUT_INVALID, "one log directory");
     expect_refused(SETUP(.words = {"--data-dir="}), OUT_INVALID, "log.dirs");
+}
+
+void test_a_sentence_has_no_error_of_somebody_else_in_it(void)
+{
+    struct config *c;
+    errno = ENOENT;
+    expect_eq(load(SETUP(.words = {"--prot"}), &c), OUT_INVALID);
+    expect(strstr(outcome_trail(), strerror(ENOENT)) == NULL);
 }
 
 void test_a_wrong_log_level_lists_the_right_ones(void)
