@@ -10,9 +10,9 @@ all: build/build.ninja
 	@tools/place.sh build
 
 build/build.ninja:
-	@meson setup build $(RELEASE)
+	@rm -rf build && meson setup build $(RELEASE)
 build-%/build.ninja:
-	@meson setup build-$* $(CHECKED) $(if $(filter asan,$*),-Db_sanitize=address$(,)undefined) \
+	@rm -rf build-$* && meson setup build-$* $(CHECKED) $(if $(filter asan,$*),-Db_sanitize=address$(,)undefined) \
 	  $(if $(filter tsan,$*),-Db_sanitize=thread) $(if $(filter-out check,$*),-Db_lundef=false)
 , := ,
 
