@@ -44,6 +44,7 @@ SUITES = {
     "tidy": (script("tools/tidy.py", "--tap"), 60),
     "tidy-self": (script("tests/tools/tidy_test.py"), 60),
     "docs": (script("tools/docs.py", "--check"), 60),
+    "http": (script("tests/http/run.py"), 60),
     "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 120),
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
@@ -62,14 +63,14 @@ for kind in ("asan", "tsan"):
     SUITES[kind + "-hostile"] = (
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
-CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "crash-quick", "probe-quick"]
+CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "crash-quick", "probe-quick"]
 ASAN = ["asan-unit", "asan-probe", "asan-crash", "asan-hostile"]
 TSAN = ["tsan-unit", "tsan-probe", "tsan-crash", "tsan-hostile"]
 LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "probe", "probe-one-core", "hostile", "faults",
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "probe", "probe-one-core", "hostile", "faults",
              "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 

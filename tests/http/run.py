@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The HTTP port of a running broker: do its figures say what really happened?
+
+run.py [--bin FILE]
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import urllib.error
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+
+from broker import DEFAULT_BIN, ROOT, FluxMQ, free_port, wait_until  # noqa: E402
+from client import Client, batch  # noqa: E402
+from tap import Tap  # noqa: E402
+
+RECORDS, COMMITTED = 40, 25
+
+
+class World:
+    def __init__(self, binary):
+        self.http = free_port(22000, 22999)
+        self.broker = FluxMQ(binary=binary, options=("--metrics-port", str(self.http))).start()
+        self.client = Client(self.broker.port)
+
+    def get(self, path):
+        """(status, body)"""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as problem:
+            return problem.code, problem.read().decode()
+        except urllib.error.URLError:  # not listening yet
+            return 0, ""
+
+    def value(self, name):
+        """A sample of /metrics, labels and all in its name."""
+        for line in self.get("/metrics")[1].split("\n"):
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise KeyError(name)
+
+
+def ready(w):
+    wait_until(lambda: w.get("/health/ready")[0] == 200, 10, "/health/ready")
+    assert w.get("/health/live")[0] == 200
+    status = json.loads(w.get("/status")[1])
+    assert status["broker_id"] == 0 and len(status["cluster_id"]) == 22, status
+
+
+def counts(w):
+    w.client.create_topic("seen", 2)
+    before = w.value("fluxmq_requests_total")
+    for number in range(4):
+        w.client.produce("seen", 1, batch([b"value"] * (RECORDS // 4)))
+        assert w.value("fluxmq_requests_total") == before + number + 1
+    assert w.value("fluxmq_messages_produced_total") == RECORDS
+    assert w.value("fluxmq_topics_total") == 1
+    assert w.value("fluxmq_partitions_total") == 2
+    assert w.value("fluxmq_storage_messages_total") == RECORDS
+    assert w.value("fluxmq_connections_active") == 1
+    more = Client(w.broker.port)
+    wait_until(lambda: w.value("fluxmq_connections_active") == 2, 5, "a second connection")
+    more.close()
+    wait_until(lambda: w.value("fluxmq_connections_active") == 1, 5, "its end")
+    sizes = [os.path.getsize(os.path.join(w.broker.data, f"seen-{p}", "0" * 20 + ".log")) for p in range(2)]
+    assert w.value("fluxmq_storage_bytes_total") == sum(sizes), sizes
+    real = w.broker.status("VmRSS") * 1024
+    assert abs(w.value("fluxmq_memory_usage_bytes") - real) < 1 << 20
+
+
+def commit():
+    return {"groupId": "readers", "generationIdOrMemberEpoch": -1, "memberId": "", "groupInstanceId": None,
+            "topics": [{"name": "seen", "partitions": [
+                {"partitionIndex": 1, "committedOffset": COMMITTED, "committedLeaderEpoch": -1,
+                 "committedMetadata": ""}]}]}
+
+
+def groups(w):
+    assert json.loads(w.get("/consumer-groups")[1]) == {"consumer_groups": []}
+    assert w.get("/consumer-groups/readers")[0] == 404
+
+    def done():
+        w.client.call("FindCoordinator", 1, {"key": "readers", "keyType": 0})
+        answer = w.client.call("OffsetCommit", 7, commit())
+        return answer["topics"][0]["partitions"][0]["errorCode"] == 0
+    wait_until(done, 10, "a committed offset")
+    listed = json.loads(w.get("/consumer-groups")[1])["consumer_groups"]
+    assert [(g["group_id"], g["lag"], g["member_count"]) for g in listed] == \
+        [("readers", RECORDS - COMMITTED, 0)], listed
+    one = json.loads(w.get("/consumer-groups/readers")[1])
+    assert one["offsets"] == [{"topic": "seen", "partition": 1, "committed_offset": COMMITTED,
+                               "end_offset": RECORDS, "lag": RECORDS - COMMITTED}], one
+    assert w.value('fluxmq_consumer_group_lag{group="readers"}') == RECORDS - COMMITTED
+    assert w.value("fluxmq_consumer_groups_active") == 1
+    w.client.produce("seen", 1, batch([b"more"]))
+    assert w.value('fluxmq_consumer_group_lag{group="readers"}') == RECORDS - COMMITTED + 1
+
+
+def same_in_json(w):
+    figures = json.loads(w.get("/metrics/json")[1])
+    assert figures["throughput"]["produced_total"] == w.value("fluxmq_messages_produced_total")
+    assert figures["consumer_groups"]["active"] == 1
+    assert figures["broker"]["connections"] == 1
+    assert set(figures) == {"timestamp", "throughput", "storage", "broker", "consumer_groups", "system"}
+
+
+def described(w):
+    with open(os.path.join(ROOT, "docs", "METRICS.md"), encoding="utf-8") as file:
+        known = set(re.findall(r"^\| `(\w+)` \|", file.read(), re.M))
+    shown = set(re.findall(r"^# TYPE (\w+) ", w.get("/metrics")[1], re.M))
+    assert shown == known, shown ^ known
+
+
+def stops(w):
+    w.client.close()
+    assert w.broker.stop() == 0
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--bin", default=DEFAULT_BIN)
+    tap, world = Tap(), World(options.parse_args().bin)
+    try:
+        for name, case in (("health and status", ready), ("counters and what is stored", counts),
+                           ("groups, their offsets and lag", groups), ("the same as JSON", same_in_json),
+                           ("METRICS.md has every metric, and no other", described),
+                           ("it stops", stops)):
+            tap.run(name, case, world)
+    finally:
+        world.broker.close()
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
