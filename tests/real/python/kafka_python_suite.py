@@ -205,7 +205,12 @@ def together(partitions, *members):
         owned = [set(member.owned) for member in members]
         return (sorted(p for one in owned for p in one) == list(range(partitions))
                 and all(len(one) == partitions // len(members) for one in owned))
-    within(25, f"{len(members)} members share {partitions} partitions", shared)
+    try:
+        within(25, f"{len(members)} members share {partitions} partitions", shared)
+    except AssertionError as error:
+        group = members[0].source.config["group_id"]
+        story = [f"{member.owned} {member.source.assignment()}" for member in members]
+        raise AssertionError(f"{error}; owned {story}; the broker says {ADMIN.describe_groups([group])}") from error
 
 
 def rebalance(assignor):
