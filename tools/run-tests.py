@@ -51,7 +51,6 @@ SUITES = {
     "probe": (script("tests/probe/run.py"), 300),
     "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
     "hostile": (script("tests/hostile/run.py"), 300),
-    "http": (script("tests/http/run.py"), 120),
     "faults": (script("tests/faults/run.py"), 300),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
     "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
@@ -71,7 +70,7 @@ LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "probe", "probe-one-core", "hostile", "faults", "http",
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "probe", "probe-one-core", "hostile", "faults",
              "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 
