@@ -79,7 +79,7 @@ static void add_latency(struct text *t)
     struct watch_distribution d;
     watch_distribution(WATCH_request_latency, &d);
     const char *name = "fluxmq_request_duration_seconds";
-    text_add(t, "# HELP %s Time from a request's arrival to its reply, for requests that waited\n"
+    text_add(t, "# HELP %s Time from a request's arrival to its reply\n"
              "# TYPE %s histogram\n", name, name);
     for (size_t i = 0; i < COUNT_OF(d.below); i++) {
         if (watch_bounds_ns[i] == INT64_MAX)

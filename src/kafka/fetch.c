@@ -6,6 +6,7 @@
  * one of them grows, until max.wait has passed. Sessions (KIP-227) are in fetch_session.c, the
  * response in fetch_reply.c. No record is copied or looked into: ranges go from file to socket.
  */
+#include "kafka/consumed.h"
 #include "kafka/fetch.h"
 
 #include "watch/watch.h"
@@ -104,6 +105,8 @@ static bool from_request(struct call *c, struct fetch_state *s)
         }
         parts[slots[slot] - 1] = part;
     }
+    for (size_t i = 0; i < s->count; i++)
+        consumed_count(c, &parts[i]);
     return true;
 }
 

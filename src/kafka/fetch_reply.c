@@ -3,6 +3,7 @@
  * The Fetch response: results grouped by topic; in a session only what has news. Views of record
  * bytes move to the call, which sends them as file ranges and releases them.
  */
+#include "kafka/consumed.h"
 #include "kafka/fetch.h"
 
 #include "watch/watch.h"
@@ -77,10 +78,13 @@ static bool same_topic(const struct fetch_result *a, const struct fetch_result *
 }
 
 /* Remembers what the client is told, and sends those with data to the end of the queue. */
-static void remember(struct fetch_state *s, struct fetch_result *r)
+static void remember(struct call *c, struct fetch_state *s, struct fetch_result *r)
 {
-    if (s->session == NULL)
+    if (s->session == NULL) {
+        if (r->error == KAFKA_NONE && r->slice.view.size > 0)
+            consumed_note(c, r->part);
         return;
+    }
     r->part->known_high_watermark = r->error == KAFKA_NONE ? r->high_watermark : -1;
     r->part->known_log_start = r->error == KAFKA_NONE ? r->log_start : -1;
     r->part->sent = r->error == KAFKA_NONE && r->slice.view.size > 0;
@@ -122,7 +126,7 @@ static void add_results(struct call *c, struct fetch_state *s, PART **parts, boo
         fill_part(c, (*parts)++, r);
         out->responses[out->responses_count - 1].partitions_count++;
         before = r;
-        remember(s, r);
+        remember(c, s, r);
     }
 }
 

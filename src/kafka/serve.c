@@ -8,6 +8,7 @@
 #include "kafka/kafka.h"
 
 #include "kafka/call.h"
+#include "kafka/consumed.h"
 #include "watch/watch.h"
 
 #define API_VERSIONS_KEY 18
@@ -171,11 +172,13 @@ static enum verdict serve(struct request *r)
         return REQ_CLOSE;
     }
     enum verdict v = api->handle(c);
-    if (v == REQ_DONE)
+    if (v == REQ_DONE) {
         v = finish(c);
-    else if (v == REQ_CLOSE || v == REQ_NO_REPLY)
+        observe(request_latency, os_now_ns() - r->received_ns);
+    } else if (v == REQ_CLOSE || v == REQ_NO_REPLY) {
         release_slices(c);
+    }
     return v;
 }
 
-const struct door kafka_door = {.name = "kafka", .serve = serve};
+const struct door kafka_door = {.name = "kafka", .serve = serve, .closed = consumed_free};

@@ -75,6 +75,16 @@ def counts(w):
     assert abs(w.value("fluxmq_memory_usage_bytes") - real) < 1 << 20
 
 
+def consumes(w):
+    """What was read is counted when the reader goes on behind it, without a fetch session too."""
+    assert w.value("fluxmq_messages_consumed_total") == 0
+    w.client.fetch("seen", {1: 0})
+    w.client.fetch("seen", {1: RECORDS})
+    assert w.value("fluxmq_messages_consumed_total") == RECORDS
+    w.client.fetch("seen", {1: 5})
+    assert w.value("fluxmq_messages_consumed_total") == RECORDS
+
+
 def commit():
     return {"groupId": "readers", "generationIdOrMemberEpoch": -1, "memberId": "", "groupInstanceId": None,
             "topics": [{"name": "seen", "partitions": [
@@ -129,6 +139,7 @@ def main():
     tap, world = Tap(), World(options.parse_args().bin)
     try:
         for name, case in (("health and status", ready), ("counters and what is stored", counts),
+                           ("records consumed", consumes),
                            ("groups, their offsets and lag", groups), ("the same as JSON", same_in_json),
                            ("METRICS.md has every metric, and no other", described),
                            ("it stops", stops)):
