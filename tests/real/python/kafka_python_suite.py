@@ -166,6 +166,10 @@ class Member(threading.Thread, ConsumerRebalanceListener):
         self.seen, self.owned, self.revoked = seen, set(), 0
         self.error, self.ending = None, False
         self.source = consumer(group_id=where, enable_auto_commit=True, auto_commit_interval_ms=100, **config)
+        # kafka-python 3.0.12 loses an assignment whose reply comes in the moment a poll() times out
+        # (poll's "timeout in ensure_active_group"): so it knows the topic first, which saves it a
+        # rebalance of its own, and polls are long.
+        within(10, "the member knows the topic", lambda: self.source.partitions_for_topic(where))
         self.source.subscribe([where], listener=self)
         self.start()
 
@@ -183,7 +187,7 @@ class Member(threading.Thread, ConsumerRebalanceListener):
     def run(self):
         try:
             while not self.ending:
-                for tp, records in self.source.poll(50).items():
+                for tp, records in self.source.poll(1000).items():
                     self.seen.setdefault(tp.partition, []).extend(r.offset for r in records)
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
