@@ -64,11 +64,6 @@ void *broker_slot(struct broker *b, enum broker_slot slot)
     return b->slots[slot];
 }
 
-struct meta *broker_meta(struct broker *b)
-{
-    return b->meta;
-}
-
 static enum outcome take_directory(struct broker *b)
 {
     struct stat there;

@@ -175,7 +175,6 @@ void *broker_slot(struct broker *b, enum broker_slot slot);
 const struct config *broker_config(struct broker *b);
 const char *broker_data_dir(const struct broker *b);
 struct broker *broker_self(void); /* the broker of the calling shard */
-struct meta *broker_meta(struct broker *b);
 int32_t broker_node_id(const struct broker *b);
 const char *broker_host(const struct broker *b);
 int32_t broker_port(const struct broker *b);

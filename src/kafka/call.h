@@ -52,8 +52,6 @@ const struct api_row *api_rows(size_t *count);
 
 /* Home thread: encodes the response of a parked call and completes its request. */
 void call_finish(struct call *c);
-/* Home thread: ends a parked call by closing its connection. */
-void call_abort(struct call *c);
 
 static inline struct call *call_of(struct request *r)
 {
@@ -107,7 +105,9 @@ struct call_slice {
 #include "kafka/api.def"
 #undef API
 
-#define TOPIC_NAME_MAX 249
+/* Kafka's bit sets of everything that can be authorised on a topic and on the cluster. */
+#define TOPIC_OPERATIONS 3576
+#define CLUSTER_OPERATIONS 8096
 #define NO_OPERATIONS INT32_MIN
 
 #endif

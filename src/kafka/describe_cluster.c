@@ -3,7 +3,6 @@
 #include "kafka/call.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
-#define CLUSTER_OPERATIONS 8096
 
 enum verdict describe_cluster_handle(struct call *c)
 {

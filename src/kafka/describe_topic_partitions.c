@@ -9,7 +9,6 @@
 
 #define TOPIC struct describe_topic_partitions_response_topics
 #define PART struct describe_topic_partitions_response_topics_partitions
-#define TOPIC_OPERATIONS 3576
 
 static int by_name(const void *a, const void *b)
 {

@@ -8,13 +8,6 @@
  */
 #include "kafka/call.h"
 
-
-/* Kafka's bit sets of everything that can be authorised on a topic and on the cluster. */
-#define TOPIC_OPERATIONS 3576
-#define CLUSTER_OPERATIONS 8096
-
-
-
 static void fill_partitions(struct call *c, struct metadata_response_topics *e,
                             const struct topic *t)
 {

@@ -102,12 +102,6 @@ void call_finish_request(struct request *r)
     call_finish(call_of(r));
 }
 
-void call_abort(struct call *c)
-{
-    release_slices(c);
-    request_complete(c->request, REQ_CLOSE);
-}
-
 /* KIP-511: a client from the future learns which versions of ApiVersions there are. */
 static enum verdict refuse_api_versions(struct call *c)
 {
