@@ -191,8 +191,11 @@ enum outcome http_start(const struct http_options *o, struct http **out)
     h->options = *o;
     h->started_ms = os_now_ns() / 1000000;
     h->rates.at_ms = h->started_ms;
-    enum outcome result = os_listen(o->host, o->port, &h->fd, &bound);
+    enum outcome result = os_bind(o->host, o->port, &h->fd, &bound);
+    if (result == OUT_OK)
+        result = os_listen(h->fd);
     if (result != OUT_OK) {
+        os_close(h->fd);
         free(h);
         return outcome_add(result, "metrics and health (--metrics-port)");
     }

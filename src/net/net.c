@@ -29,7 +29,7 @@ static enum outcome open_listeners(struct net *net)
 {
     for (int i = 0; i < net->options.listener_count; i++) {
         const struct net_listener *l = &net->options.listeners[i];
-        enum outcome o = os_listen(l->host, l->port, &net->listen_fd[i], &net->port[i]);
+        enum outcome o = os_bind(l->host, l->port, &net->listen_fd[i], &net->port[i]);
         if (o != OUT_OK)
             return o;
     }
@@ -98,8 +98,10 @@ enum outcome net_start(struct net *net)
 {
     struct reactor *first = &net->reactors[0];
     for (int i = 0; i < net->options.listener_count; i++) {
-        enum outcome o = os_poller_add(first->poller, net->listen_fd[i], OS_READABLE,
-                                       &net->listener_of[i]);
+        enum outcome o = os_listen(net->listen_fd[i]);
+        if (o != OUT_OK)
+            return outcome_add(o, "listeners");
+        o = os_poller_add(first->poller, net->listen_fd[i], OS_READABLE, &net->listener_of[i]);
         if (o != OUT_OK)
             return o;
     }

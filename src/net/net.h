@@ -36,7 +36,8 @@ struct net_options {
 
 struct net;
 
-/* Opens the listeners and the reactors' shards; nothing runs yet. A port in use is a clear
+/* Takes the listeners' ports and opens the reactors' shards; nothing runs yet, and nobody can
+ * connect before net_start: a port that accepts is a broker that serves. A port in use is a clear
  * trail. */
 MUST enum outcome net_open(const struct net_options *o, struct net **net);
 struct shard **net_shards(struct net *net, int *count);

@@ -73,9 +73,12 @@ int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_n
 
 #define OS_ADDRESS_SIZE 64
 
-/* Listens on host:port (port 0: any; host "": all addresses of both families); *bound is the port
- * it got. OUT_IN_USE, OUT_NO_ACCESS, OUT_NOT_FOUND (no such host). */
-MUST enum outcome os_listen(const char *host, int port, int *fd, int *bound);
+/* Takes host:port (port 0: any; host "": all addresses of both families); *bound is the port it
+ * got. Clients are refused until os_listen. OUT_IN_USE, OUT_NO_ACCESS, OUT_NOT_FOUND (no such
+ * host). */
+MUST enum outcome os_bind(const char *host, int port, int *fd, int *bound);
+/* Lets clients in. OUT_IN_USE: another program that took the port at the same time was quicker. */
+MUST enum outcome os_listen(int fd);
 /* A waiting connection, TCP_NODELAY set, the peer's address as text (an IPv4 address as such even
  * on a socket of both families). OUT_AGAIN: none; OUT_NO_FILES; OUT_CLOSED: it went away again. */
 MUST enum outcome os_accept(int listener, int *fd, char address[static OS_ADDRESS_SIZE]);

@@ -15,7 +15,7 @@
 
 #define BACKLOG 4096
 
-static enum outcome listen_on(const struct addrinfo *a, const char *host, int port, int *fd)
+static enum outcome bind_to(const struct addrinfo *a, const char *host, int port, int *fd)
 {
     int on = 1, off = 0;
     *fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -25,7 +25,7 @@ static enum outcome listen_on(const struct addrinfo *a, const char *host, int po
         setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) != 0)
         errno = 0; /* then IPv6 alone */
     if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        bind(*fd, a->ai_addr, a->ai_addrlen) == 0 && listen(*fd, BACKLOG) == 0)
+        bind(*fd, a->ai_addr, a->ai_addrlen) == 0)
         return OUT_OK;
     enum outcome o = fail(outcome_of_errno(errno), "listen on %s:%d", host, port);
     close(*fd);
@@ -33,7 +33,7 @@ static enum outcome listen_on(const struct addrinfo *a, const char *host, int po
     return o;
 }
 
-enum outcome os_listen(const char *host, int port, int *fd, int *bound)
+enum outcome os_bind(const char *host, int port, int *fd, int *bound)
 {
     char service[16];
     snprintf(service, sizeof service, "%d", port);
@@ -50,7 +50,7 @@ enum outcome os_listen(const char *host, int port, int *fd, int *bound)
     for (int round = 0; round < 2 && o != OUT_OK; round++) {
         for (const struct addrinfo *a = found; a != NULL && o != OUT_OK; a = a->ai_next) {
             if ((a->ai_family == first) == (round == 0))
-                o = listen_on(a, host, port, fd);
+                o = bind_to(a, host, port, fd);
         }
     }
     freeaddrinfo(found);
@@ -66,6 +66,13 @@ enum outcome os_listen(const char *host, int port, int *fd, int *bound)
             *bound = ntohs(((struct sockaddr_in *)(void *)&name)->sin_port);
     }
     return OUT_OK;
+}
+
+enum outcome os_listen(int fd)
+{
+    if (listen(fd, BACKLOG) == 0)
+        return OUT_OK;
+    return fail(outcome_of_errno(errno), "listen on a port that was free a moment ago");
 }
 
 static void address_text(const struct sockaddr_storage *name, char address[static OS_ADDRESS_SIZE])

@@ -33,7 +33,7 @@ static int asked;
 static void begin(void)
 {
     int fd;
-    expect_eq(os_listen("127.0.0.1", 0, &fd, &port), OUT_OK); /* a port that is free */
+    expect_eq(os_bind("127.0.0.1", 0, &fd, &port), OUT_OK); /* a port that is free */
     os_close(fd);
     struct http_options o = {.host = "127.0.0.1", .port = port, .figures = figures,
                              .context = &asked};

@@ -5,6 +5,7 @@
 #include "watch/watch.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -23,6 +24,25 @@ void test_a_port_in_use_is_said_so(void)
     toy_stop(&t);
     o.listeners[0].host = "no such host";
     expect(net_open(&o, &second) == OUT_NOT_FOUND);
+}
+
+void test_nobody_gets_in_before_the_start(void)
+{
+    struct net_options o = toy_options(1);
+    struct net *first, *second;
+    expect(net_open(&o, &first) == OUT_OK);
+    o.listeners[0].port = net_port(first, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                             .sin_port = htons((uint16_t)net_port(first, 0))};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    expect(connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno == ECONNREFUSED);
+    close(fd);
+    expect(net_open(&o, &second) == OUT_OK); /* two that start at once: one of them gets it */
+    expect(net_start(first) == OUT_OK);
+    expect(net_start(second) == OUT_IN_USE);
+    net_stop(first, 0);
+    net_close(second);
+    net_close(first);
 }
 
 void test_two_listeners_and_their_names(void)

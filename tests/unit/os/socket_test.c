@@ -46,8 +46,10 @@ static void await_event(int fd, unsigned what)
 
 static void make_pair(struct pair *p)
 {
-    expect(os_listen("127.0.0.1", 0, &p->listener, &p->port) == OUT_OK);
+    expect(os_bind("127.0.0.1", 0, &p->listener, &p->port) == OUT_OK);
     expect(p->port > 0);
+    expect(connect_to(AF_INET, p->port) < 0); /* bound is not open */
+    expect(os_listen(p->listener) == OUT_OK);
     expect(os_accept(p->listener, &p->server, p->address) == OUT_AGAIN);
     p->client = connect_to(AF_INET, p->port);
     expect(p->client >= 0);
@@ -149,7 +151,8 @@ void test_every_address_means_both_families(void)
 {
     int listener, port, fd;
     char address[OS_ADDRESS_SIZE];
-    expect(os_listen("", 0, &listener, &port) == OUT_OK);
+    expect(os_bind("", 0, &listener, &port) == OUT_OK);
+    expect(os_listen(listener) == OUT_OK);
     int four = connect_to(AF_INET, port);
     expect(four >= 0);
     await_event(listener, OS_READABLE);
@@ -171,12 +174,13 @@ void test_every_address_means_both_families(void)
 void test_listening_fails_with_a_reason(void)
 {
     int first, second, port, other;
-    expect(os_listen("localhost", 0, &first, &port) == OUT_OK);
-    expect(os_listen("127.0.0.1", port, &second, &other) == OUT_IN_USE);
+    expect(os_bind("localhost", 0, &first, &port) == OUT_OK);
+    expect(os_listen(first) == OUT_OK);
+    expect(os_bind("127.0.0.1", port, &second, &other) == OUT_IN_USE);
     expect(strstr(outcome_trail(), "127.0.0.1:") != NULL);
     expect(second == -1);
-    expect(os_listen("192.0.2.1", 0, &second, &other) != OUT_OK); /* not ours: TEST-NET-1 */
-    expect(os_listen("no such name", 0, &second, &other) == OUT_NOT_FOUND);
+    expect(os_bind("192.0.2.1", 0, &second, &other) != OUT_OK); /* not ours: TEST-NET-1 */
+    expect(os_bind("no such name", 0, &second, &other) == OUT_NOT_FOUND);
     expect(strstr(outcome_trail(), "no such name") != NULL);
     os_close(first);
 }
