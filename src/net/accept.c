@@ -30,7 +30,7 @@ void net_forget(struct net *net, struct conn *c)
 static void refuse(int fd, const char *address, const char *why)
 {
     count(connections_refused, 1);
-    watch_log(WATCH_WARN, "net", "refused a connection from %s: %s", address, why);
+    watch_peer(WATCH_WARN, "net", "refused a connection from %s: %s", address, why);
     os_close(fd);
 }
 

@@ -210,8 +210,8 @@ static bool is_blocked(const struct conn *c)
 static void bad_frame(struct conn *c)
 {
     count(frames_refused, 1);
-    watch_log(WATCH_WARN, "net", "closing %s: a frame's size is not between 1 and %d bytes",
-              c->address, c->reactor->net->options.request_bytes_max);
+    watch_peer(WATCH_WARN, "net", "closing %s: a frame's size is not between 1 and %d bytes",
+               c->address, c->reactor->net->options.request_bytes_max);
     c->ended = true;
     conn_release_buffer(c);
 }

@@ -135,8 +135,8 @@ static void feed(struct shard_timer *timer, int64_t now_ns)
             continue;
         }
         count(connections_over_memory, 1);
-        watch_log(WATCH_WARN, "net", "closing %s: no receive memory for %d s", c->address,
-                  (int)(HUNGER_NS_MAX / 1000000000));
+        watch_peer(WATCH_WARN, "net", "closing %s: no receive memory for %d s", c->address,
+                   (int)(HUNGER_NS_MAX / 1000000000));
         conn_close(c);
     }
 }

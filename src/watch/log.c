@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The operator's log: one line for each event. A line whose text comes again within ten seconds is
- * held back; the next one that is written says how many were.
+ * The operator's log: one line for each event. Lines of a kind (their format) beyond the first few
+ * of ten seconds are held back; the next one that is written says how many were.
  */
 #include "watch/watch.h"
 
@@ -13,7 +13,9 @@
 
 #define KINDS 64
 #define QUIET_SECONDS 10
-#define FREE_LINES 5 /* of a kind, before the rest of its ten seconds is held back */
+/* Of a kind, before the rest of its ten seconds is held back. */
+#define OWN_LINES 5  /* what happens here: five topics, five files */
+#define PEER_LINES 1 /* what peers do: there may be thousands of them */
 
 struct kind {
     const char *format; /* identity of the event */
@@ -31,7 +33,7 @@ void watch_level_set(enum watch_level level)
 }
 
 /* Lock held: whether to write this one, and how many were held back before it. */
-static bool let_through(const char *format, time_t now, unsigned *held)
+static bool let_through(const char *format, unsigned lines, time_t now, unsigned *held)
 {
     struct kind *k = &kinds[((uintptr_t)format >> 3) % KINDS];
     *held = 0;
@@ -39,13 +41,14 @@ static bool let_through(const char *format, time_t now, unsigned *held)
         *held = k->format == format ? k->held : 0;
         *k = (struct kind){.format = format, .since = now};
     }
-    if (++k->lines <= FREE_LINES)
+    if (++k->lines <= lines)
         return true;
     k->held++;
     return false;
 }
 
-void watch_log(enum watch_level level, const char *room, const char *format, ...)
+static void write_line(enum watch_level level, unsigned lines, const char *room,
+                       const char *format, va_list args)
 {
     static const char *const names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR"};
     if ((int)level < atomic_load_explicit(&least, memory_order_relaxed))
@@ -57,18 +60,31 @@ void watch_log(enum watch_level level, const char *room, const char *format, ...
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     pthread_mutex_lock(&lock);
-    if (let_through(format, now.tv_sec, &held)) {
+    if (let_through(format, lines, now.tv_sec, &held)) {
         size_t at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &parts);
         at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s %s: ",
                                now.tv_nsec / 1000000, names[level], room);
-        va_list args;
-        va_start(args, format);
         int size = vsnprintf(line + at, sizeof line - at, format, args);
-        va_end(args);
         at = MIN(at + (size_t)MAX(size, 0), sizeof line - 1);
         if (held > 0)
             snprintf(line + at, sizeof line - at, " (and %u like it before)", held);
         fprintf(stderr, "%s\n", line);
     }
     pthread_mutex_unlock(&lock);
+}
+
+void watch_log(enum watch_level level, const char *room, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(level, OWN_LINES, room, format, args);
+    va_end(args);
+}
+
+void watch_peer(enum watch_level level, const char *room, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    write_line(level, PEER_LINES, room, format, args);
+    va_end(args);
 }

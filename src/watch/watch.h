@@ -75,9 +75,12 @@ void watch_distribution(enum histogram which, struct watch_distribution *d);
 enum watch_level { WATCH_TRACE, WATCH_DEBUG, WATCH_INFO, WATCH_WARN, WATCH_ERROR };
 
 void watch_level_set(enum watch_level least);
-/* One line on stderr: time, level, room, text. A line that repeats within seconds is held back and
- * counted. Not for hot paths. */
+/* One line on stderr: time, level, room, text. The sixth and further lines of a kind (a format) in
+ * ten seconds are held back and counted. Not for hot paths. */
 COLD void watch_log(enum watch_level level, const char *room, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* For what peers do, and could do a thousand times: one line of a kind in ten seconds. */
+COLD void watch_peer(enum watch_level level, const char *room, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -210,8 +210,8 @@ def connection_limit(options, folder):
         wait_until(lambda: serves(broker), 5, "a place that became free")
         with open(broker.log, encoding="utf-8", errors="replace") as file:
             lines = [line for line in file if "max.connections" in line or "max-connections" in line]
-        # Five of a kind are shown, the rest of ten seconds is counted (watch/).
-        assert 1 <= len(lines) <= 6, f"40 refused connections make {len(lines)} lines: {lines}"
+        # One of a kind in ten seconds; they may have ended in between (watch/).
+        assert 1 <= len(lines) <= 2, f"40 refused connections make {len(lines)} lines: {lines}"
         return lines[0].strip()
     finally:
         broker.close()

@@ -76,6 +76,16 @@ void test_repeated_lines_are_held_back(void)
     expect(strstr(said, "connection 6 refused") == NULL);
 }
 
+void test_peers_make_one_line(void)
+{
+    listen_begin();
+    for (int i = 0; i < 1000; i++)
+        watch_peer(WATCH_WARN, "x", "peer %d refused", i);
+    int lines = listen_end();
+    expect(lines >= 1 && lines <= 2); /* two if ten seconds end in between */
+    expect(strstr(said, "WARN x: peer 0 refused\n") != NULL);
+}
+
 void test_a_long_line_is_cut(void)
 {
     static char text[8192];
