@@ -64,9 +64,12 @@ struct request {
     bool complete;
 };
 
-/* A door: what a listener speaks. */
+struct link_door;
+
+/* A door: what a listener speaks, requests in frames or a stream of bytes. */
 struct door {
     const char *name;
+    const struct link_door *link; /* a stream: broker/link.h; the rest is not used then */
     enum verdict (*serve)(struct request *r);
     void (*closed)(void *session); /* reactor: a connection with a session is over; may be NULL */
 };

@@ -29,6 +29,10 @@ void conn_begin(struct conn *c)
         conn_close(c);
         return;
     }
+    if (c->listener->door->link != NULL && !link_open(c)) {
+        conn_close(c);
+        return;
+    }
     if (heap_holds(&r->idle.node) || r->net->options.idle_ms_max < 0)
         return;
     int64_t deadline = c->active_ns + r->net->options.idle_ms_max * 1000000;
@@ -96,6 +100,8 @@ void conn_close(struct conn *c)
     c->orphan_count = 1; /* ours, until the end of this function */
     orphan_requests(c);
     conn_release_buffer(c);
+    if (c->stream != NULL)
+        link_over(c);
     if (c->session != NULL && c->listener->door->closed != NULL)
         c->listener->door->closed(c->session);
     c->session = NULL;
@@ -197,6 +203,8 @@ static bool serve_frame(struct conn *c, struct bytes frame)
 
 static bool is_blocked(const struct conn *c)
 {
+    if (c->stream != NULL)
+        return link_blocked(c);
     if (c->unsent || c->request_count >= PIPELINE_MAX ||
         (int64_t)c->charged >= c->reactor->net->options.connection_bytes_max)
         return true;
@@ -239,7 +247,9 @@ static bool cut(struct conn *c, struct bytes *frame)
 void conn_serve(struct conn *c)
 {
     struct bytes frame;
-    while (!c->ended && !is_blocked(c) && cut(c, &frame)) {
+    if (c->stream != NULL)
+        link_receive(c);
+    while (c->stream == NULL && !c->ended && !is_blocked(c) && cut(c, &frame)) {
         if (!serve_frame(c, frame))
             break;
     }
@@ -286,7 +296,7 @@ static bool receive_once(struct conn *c)
     conn_active(c);
     bool filled = c->buffer->used == c->buffer->room;
     conn_serve(c);
-    return filled; /* level triggered: what came since is told again */
+    return filled && c->stream == NULL; /* level triggered: what came since is told again */
 }
 
 static void receive(struct conn *c)

@@ -3,9 +3,11 @@
 #ifndef NET_PRIVATE_H
 #define NET_PRIVATE_H
 
+#include "broker/link.h"
 #include "net/net.h"
 
 #define CONN_MAGIC 0x434f4e4eu
+#define STREAM_MAGIC 0x4c494e4bu
 #define PIPELINE_MAX 256      /* requests of one connection under way */
 #define POOL_MAX 64           /* requests kept for reuse by a reactor */
 #define SPARE_MAX 16          /* receive buffers kept for reuse by a reactor ... */
@@ -23,6 +25,30 @@ struct buffer {
     uint32_t holds;
     size_t room, used;
     uint8_t at[];
+};
+
+/* A piece of a link's output. */
+struct chunk {
+    struct chunk *next;
+    const uint8_t *at;
+    size_t size;             /* of the last one: known when another follows */
+    size_t room;
+    struct store_hold *hold; /* lent bytes; NULL: its own */
+    int class;               /* index of its size; CHUNK_CLASSES: none of those */
+    uint8_t own[];
+};
+#define CHUNK_CLASSES 3
+
+/* What a connection has beyond its own when its door speaks a stream. */
+struct stream {
+    uint32_t magic;
+    bool opened;             /* the door knows it */
+    bool paused;             /* the door wants no more for now */
+    struct conn *conn;
+    struct link link;
+    size_t want;             /* bytes that the door needs before it is asked again */
+    struct chunk *first, *last;
+    size_t sent;             /* bytes of the first chunk */
 };
 
 struct conn {
@@ -46,6 +72,7 @@ struct conn {
     struct reply_piece *sending; /* piece half sent, of the first request */
     size_t sent;               /* bytes of it */
     void *session;             /* the door's */
+    struct stream *stream;     /* NULL: its door speaks frames */
     unsigned polled;           /* OS_ bits registered */
     bool unsent;               /* replies wait for the socket to take more */
     bool blocked;              /* parked request, unsent output, too much under way: wait */
@@ -71,6 +98,8 @@ struct reactor {
     struct buffer *spare[SPARE_MAX]; /* receive buffers, free */
     int spare_count;
     size_t spare_bytes;
+    struct chunk *chunks[CHUNK_CLASSES]; /* of links, free */
+    int chunk_count[CHUNK_CLASSES];
     bool spare_used;           /* since the last look */
     struct shard_timer trim;   /* gives spare buffers back */
     struct shard_timer idle;   /* closes the least recently active connection */
@@ -121,6 +150,16 @@ void buffers_trim(struct reactor *r);    /* frees the spare ones */
 /* send.c */
 void conn_ready(struct conn *c);         /* a reply may be sent at the end of the turn */
 void conn_flush(struct conn *c);
+
+/* link.c */
+MUST bool link_open(struct conn *c);     /* false: close it */
+void link_over(struct conn *c);
+void link_stop(struct conn *c);          /* the server stops */
+bool link_blocked(const struct conn *c);
+size_t link_wants(const struct conn *c);
+void link_receive(struct conn *c);       /* gives what is there to the door */
+void link_flush(struct conn *c);
+void chunks_trim(struct reactor *r);
 
 /* reactor.c */
 struct request *reactor_take(struct reactor *r);

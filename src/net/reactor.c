@@ -101,20 +101,23 @@ static void close_idle(struct shard_timer *timer, int64_t now_ns)
             set_timer(r, timer, c->active_ns + limit);
             return;
         }
-        if (list_empty(&c->requests) || c->unsent)
+        if (c->stream == NULL && (list_empty(&c->requests) || c->unsent))
             conn_close(c);
         else
-            conn_active(c); /* it waits for us */
+            conn_active(c); /* it waits for us, or its door looks after it */
     }
 }
 
 static void trim(struct shard_timer *timer, int64_t now_ns)
 {
     struct reactor *r = container_of(timer, struct reactor, trim);
-    if (!r->spare_used)
+    if (!r->spare_used) {
         buffers_trim(r);
+        chunks_trim(r);
+    }
+    bool more = r->spare_used;
     r->spare_used = false;
-    if (r->spare_count > 0)
+    if (r->spare_count > 0 || more)
         set_timer(r, timer, now_ns + TRIM_NS);
 }
 
@@ -166,7 +169,7 @@ static void flush(struct reactor *r)
 {
     for (struct list *n; (n = list_pop(&r->flushing)) != NULL;) {
         struct conn *c = container_of(n, struct conn, ready);
-        if (c->ended && list_empty(&c->requests))
+        if (c->stream == NULL && c->ended && list_empty(&c->requests))
             conn_close(c);
         else
             conn_flush(c);
@@ -230,6 +233,8 @@ static void begin_stop(struct reactor *r)
     }
     list_each(n, &r->conns) {
         struct conn *c = container_of(n, struct conn, node);
+        if (c->stream != NULL)
+            link_stop(c);
         c->ended = true;
         conn_cancel(c);
         conn_ready(c);

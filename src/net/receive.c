@@ -144,6 +144,8 @@ void conn_stash(struct conn *c)
 static size_t lacking(const struct conn *c)
 {
     size_t have = c->buffer->used - c->parsed;
+    if (c->stream != NULL)
+        return link_wants(c) > have ? link_wants(c) - have : 0;
     if (have < 4)
         return 0;
     size_t whole = 4 + (size_t)get_be32(c->buffer->at + c->parsed);

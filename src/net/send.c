@@ -109,6 +109,10 @@ static enum outcome send_memory(struct conn *c, size_t *sent)
 /* Sends until everything is out, the socket is full, or the peer is gone. */
 void conn_flush(struct conn *c)
 {
+    if (c->stream != NULL) {
+        link_flush(c);
+        return;
+    }
     enum outcome o = c->closing ? OUT_CLOSED : OUT_OK;
     size_t total = 0;
     advance(c, 0);

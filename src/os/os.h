@@ -83,6 +83,9 @@ MUST enum outcome os_listen(int fd);
  * on a socket of both families). OUT_AGAIN: none; OUT_NO_FILES; OUT_CLOSED: it went away again. */
 MUST enum outcome os_accept(int listener, int *fd, char address[static OS_ADDRESS_SIZE]);
 
+/* The port of a connection's peer; 0: unknown. */
+int os_peer_port(int fd);
+
 /* Bytes moved; OUT_AGAIN: none now; OUT_CLOSED: the peer is dead; OUT_END (receive only): the peer
  * sends no more; OUT_IO (files): the range can't be read. */
 MUST enum outcome os_receive(int fd, void *to, size_t size, size_t *got);

@@ -33,6 +33,13 @@ static enum outcome bind_to(const struct addrinfo *a, const char *host, int port
     return o;
 }
 
+static int port_of(const struct sockaddr_storage *name)
+{
+    if (name->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)(const void *)name)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)(const void *)name)->sin_port);
+}
+
 enum outcome os_bind(const char *host, int port, int *fd, int *bound)
 {
     char service[16];
@@ -59,13 +66,19 @@ enum outcome os_bind(const char *host, int port, int *fd, int *bound)
     struct sockaddr_storage name;
     socklen_t size = sizeof name;
     *bound = port;
-    if (getsockname(*fd, (struct sockaddr *)&name, &size) == 0) {
-        if (name.ss_family == AF_INET6)
-            *bound = ntohs(((struct sockaddr_in6 *)(void *)&name)->sin6_port);
-        else
-            *bound = ntohs(((struct sockaddr_in *)(void *)&name)->sin_port);
-    }
+    if (getsockname(*fd, (struct sockaddr *)&name, &size) == 0)
+        *bound = port_of(&name);
     return OUT_OK;
+}
+
+int os_peer_port(int fd)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof name;
+    if (getpeername(fd, (struct sockaddr *)&name, &size) == 0)
+        return port_of(&name);
+    errno = 0;
+    return 0;
 }
 
 enum outcome os_listen(int fd)
