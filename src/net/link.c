@@ -20,7 +20,7 @@
 
 /* Sizes of chunks: an idle subscriber's single message takes a small one, a busy link large ones. */
 static const size_t rooms[CHUNK_CLASSES] = {KiB(2), KiB(16), KiB(64)};
-static const int kept[CHUNK_CLASSES] = {512, 64, 32}; /* for reuse, until the next idle second */
+static const int kept[CHUNK_CLASSES] = {512, 64, 32}; /* until the next idle second */
 
 static struct stream *stream_of(struct link *l)
 {
