@@ -18,7 +18,7 @@
 #define GATHER 64
 #define SEND_MAX MiB(4) /* of one link in a turn */
 
-/* Sizes of chunks: an idle subscriber's single message takes a small one, a busy link large ones. */
+/* Sizes of chunks: a single message to an idle subscriber takes a small one. */
 static const size_t rooms[CHUNK_CLASSES] = {KiB(2), KiB(16), KiB(64)};
 static const int kept[CHUNK_CLASSES] = {512, 64, 32}; /* until the next idle second */
 
