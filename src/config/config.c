@@ -184,6 +184,30 @@ static void settle_network(struct config *c)
     c->metrics_port = (int32_t)number(c, "metrics.port");
 }
 
+static void settle_nats(struct config *c)
+{
+    static const char *const overflows[] = {"disconnect", "drop-oldest", "drop-newest", "block"};
+    c->nats_port = (int32_t)number(c, "nats.port");
+    c->nats_max_payload = (int32_t)number(c, "nats.max.payload");
+    c->nats_max_control_line = (int32_t)number(c, "nats.max.control.line");
+    c->nats_max_connections = (int32_t)number(c, "nats.max.connections");
+    c->nats_max_subscriptions = (int32_t)number(c, "nats.max.subscriptions");
+    c->nats_ping_max = (int32_t)number(c, "nats.ping.max");
+    c->nats_overflow_messages = (int32_t)number(c, "nats.overflow.messages");
+    c->nats_max_pending = number(c, "nats.max.pending");
+    c->nats_ping_interval_ms = number(c, "nats.ping.interval.ms");
+    c->nats_write_deadline_ms = number(c, "nats.write.deadline.ms");
+    c->nats_auth_timeout_ms = number(c, "nats.auth.timeout.ms");
+    c->nats_lame_duck_ms = number(c, "nats.lame.duck.ms");
+    copy(c->nats_users_file, sizeof c->nats_users_file, config_text(c, "nats.users.file", NULL));
+    copy(c->nats_server_name, sizeof c->nats_server_name,
+         config_text(c, "nats.server.name", NULL));
+    for (size_t i = 0; i < COUNT_OF(overflows); i++) {
+        if (is(c, "nats.overflow", overflows[i]))
+            c->nats_overflow = (enum nats_overflow)i;
+    }
+}
+
 static enum outcome settle_storage(struct config *c)
 {
     const char *dirs = config_text(c, "log.dirs", NULL);
@@ -215,6 +239,7 @@ enum outcome config_settle(struct config *c)
         o = settle_storage(c);
     settle_network(c);
     settle_groups(c);
+    settle_nats(c);
     c->num_partitions = (int32_t)number(c, "num.partitions");
     c->default_replication_factor = (int32_t)number(c, "default.replication.factor");
     c->max_request_partition_size_limit =

@@ -55,6 +55,11 @@ struct config_pair {
 };
 
 enum flush_mode { FLUSH_MODE_GROUP, FLUSH_MODE_NONE };
+/* What a subscriber that doesn't keep up gets; in the order of live/'s enum live_overflow. */
+enum nats_overflow {
+    NATS_OVERFLOW_DISCONNECT, NATS_OVERFLOW_DROP_OLDEST, NATS_OVERFLOW_DROP_NEWEST,
+    NATS_OVERFLOW_BLOCK,
+};
 
 struct config {
     /* network */
@@ -73,6 +78,13 @@ struct config {
     char cluster_id[64];
     enum flush_mode flush_mode;
     bool validation_full;
+    /* the NATS door */
+    int32_t nats_port, nats_max_payload, nats_max_control_line, nats_max_connections;
+    int32_t nats_max_subscriptions, nats_ping_max, nats_overflow_messages;
+    int64_t nats_max_pending, nats_ping_interval_ms, nats_write_deadline_ms, nats_auth_timeout_ms;
+    int64_t nats_lame_duck_ms;
+    enum nats_overflow nats_overflow;
+    char nats_users_file[512], nats_server_name[64];
     /* topics */
     int32_t num_partitions, default_replication_factor, max_request_partition_size_limit;
     bool auto_create_topics_enable, delete_topic_enable;

@@ -19,6 +19,8 @@ static const struct option {
 } options[] = {
     {"--host", NULL, VALUE, "host", "HOST", "address to listen on (0.0.0.0)"},
     {"--port", "-p", VALUE, "port", "PORT", "port for Kafka clients (9092)"},
+    {"--nats-port", NULL, VALUE, "nats.port", "PORT", "port for NATS clients, 0: none (4222)"},
+    {"--nats-users", NULL, VALUE, "nats.users.file", "FILE", "who may connect there (everyone)"},
     {"--advertised-listener", NULL, VALUE, "advertised.listener", "HOST:PORT",
      "where clients are told to connect; containers need it"},
     {"--data-dir", NULL, VALUE, "log.dirs", "DIR", "where everything is stored (./data)"},
