@@ -69,7 +69,8 @@ def start_to_metadata(run, port):
 class Ours:
     def __init__(self, name, folder, port, settings):
         self.name, self.folder, self.port = name, folder, port
-        self.env = dict(os.environ, FLUXMQ_NUM_PARTITIONS="1", **settings)
+        self.env = dict(os.environ, FLUXMQ_NUM_PARTITIONS="1", **settings,
+                        FLUXMQ_GROUP_INITIAL_REBALANCE_DELAY_MS="0")  # as the Kafka here has it
         self.process, self.seconds = start_to_metadata(self.start, port)
         self.pid = self.process.pid
         time.sleep(0.2)
@@ -78,7 +79,7 @@ class Ours:
     def start(self):
         return subprocess.Popen([os.path.join(ROOT, "build", "fluxmq"), "--port", str(self.port), "--data-dir",
                                  os.path.join(self.folder, self.name), "--metrics-port", "0"], env=self.env,
-                                stdout=subprocess.DEVNULL)
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self):
         self.process.terminate()
