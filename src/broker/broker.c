@@ -28,15 +28,18 @@ int32_t broker_node_id(const struct broker *b)
     return b->configs[0]->node_id;
 }
 
-const char *broker_host(const struct broker *b)
-{
-    return b->configs[0]->advertised_host;
-}
-
-int32_t broker_port(const struct broker *b)
+struct broker_address broker_address(const struct broker *b, const char *listener)
 {
     const struct config *c = b->configs[0];
-    return c->advertised_port == 0 ? b->port : c->advertised_port;
+    int32_t i = 0;
+    for (int32_t j = 1; listener != NULL && j < c->listener_count; j++) {
+        if (strcmp(c->listeners[j].name, listener) == 0)
+            i = j;
+    }
+    const struct config_listener *l = &c->listeners[i];
+    return (struct broker_address){
+        .host = l->advertised_host,
+        .port = l->advertised_port == 0 ? b->ports[i] : l->advertised_port};
 }
 
 const char *broker_cluster_id(struct broker *b)
@@ -87,7 +90,8 @@ static enum outcome open_meta(struct broker *b)
     const struct config *c = b->configs[0];
     struct meta_options m = {
         .dir = b->dir, .node_id = c->node_id, .cluster_id = c->cluster_id,
-        .host = c->advertised_host, .port = b->port, .flush = c->flush_mode == FLUSH_MODE_GROUP,
+        .host = c->listeners[0].advertised_host, .port = b->ports[0],
+        .flush = c->flush_mode == FLUSH_MODE_GROUP,
         .clean = b->was == LOG_CLEAN, .now_ms = b->opened_ms,
     };
     return meta_open(&m, &b->meta);
@@ -126,8 +130,8 @@ static void give_up(struct broker **broker)
     *broker = NULL;
 }
 
-enum outcome broker_open(struct config *config, int port, struct shard **shards, int count,
-                         struct broker **out)
+enum outcome broker_open(struct config *config, const int *ports, struct shard **shards,
+                         int count, struct broker **out)
 {
     struct broker *b = calloc(1, sizeof *b);
     int64_t epoch;
@@ -136,7 +140,7 @@ enum outcome broker_open(struct config *config, int port, struct shard **shards,
     atomic_init(&b->config, config);
     b->configs[b->config_count++] = config;
     b->dir = config->data_dir;
-    b->port = port;
+    memcpy(b->ports, ports, (size_t)config->listener_count * sizeof *ports);
     b->shards = shards;
     b->shard_count = count;
     b->lock = -1;

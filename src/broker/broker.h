@@ -158,10 +158,10 @@ void broker_create_topic(struct broker *b, struct bytes name);
 
 /* ---- life ---- */
 
-/* Main thread: takes the data directory, replays the metadata, recovers every log. `shards` are the
- * reactors', not running yet. The sentence of a failure is in outcome_trail(). */
-MUST enum outcome broker_open(struct config *config, int port, struct shard **shards, int count,
-                              struct broker **broker);
+/* Main thread: takes the data directory, replays the metadata, recovers every log. `ports` are
+ * those that config->listeners got, `shards` the reactors', not running yet. The sentence of a failure is in outcome_trail(). */
+MUST enum outcome broker_open(struct config *config, const int *ports, struct shard **shards,
+                              int count, struct broker **broker);
 /* Main thread: starts the control thread and the flushers. */
 MUST enum outcome broker_start(struct broker *b);
 /* Main thread, after the reactors have stopped: flushes, writes checkpoints and the clean mark. */
@@ -176,8 +176,12 @@ const struct config *broker_config(struct broker *b);
 const char *broker_data_dir(const struct broker *b);
 struct broker *broker_self(void); /* the broker of the calling shard */
 int32_t broker_node_id(const struct broker *b);
-const char *broker_host(const struct broker *b);
-int32_t broker_port(const struct broker *b);
+/* What clients that came in on a listener (NULL: the first) are told to connect to. */
+struct broker_address {
+    const char *host;
+    int32_t port;
+};
+struct broker_address broker_address(const struct broker *b, const char *listener);
 const char *broker_cluster_id(struct broker *b); /* good while the broker runs */
 
 /* What is stored; any thread, it looks at every partition. */

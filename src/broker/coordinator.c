@@ -413,6 +413,8 @@ static void sweep(struct shard_timer *timer, int64_t now_ns)
 static void start(struct mail *mail)
 {
     struct keeper *k = container_of(mail, struct keeper, start);
+    if (shard_self() != k->shard)
+        return; /* the reactors never ran; the broker is being taken down again */
     struct topic *t = offsets_topic();
     int count = k->coordinator->shard_count;
     for (int32_t i = k->shard->index; t != NULL && i < t->partition_count; i += count)

@@ -15,7 +15,7 @@ struct broker {
     size_t config_count;
     const char *dir;
     int lock;                 /* of the data directory */
-    int port;
+    int ports[CONFIG_LISTENERS]; /* of the listeners, as they were got */
     struct meta *meta;
     struct view *view;        /* the newest: control thread */
     struct shard **shards;

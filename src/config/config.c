@@ -74,91 +74,6 @@ static void copy(char *to, size_t room, const char *text)
     snprintf(to, room, "%s", text == NULL ? "" : text);
 }
 
-/* "NAME://host:port", "host:port"; an empty host means every address. */
-static enum outcome endpoint(const char *text, char *name, size_t name_room, char *host,
-                             size_t host_room, int32_t *port)
-{
-    const char *at = strstr(text, "://"), *colon = strrchr(text, ':');
-    if (colon == NULL || (at != NULL && colon == at))
-        return fail(OUT_INVALID, "%s is no HOST:PORT", text);
-    if (at != NULL && name != NULL)
-        snprintf(name, name_room, "%.*s", (int)(at - text), text);
-    const char *begin = at == NULL ? text : at + 3;
-    size_t size = (size_t)(colon - begin);
-    if (size >= 2 && begin[0] == '[' && begin[size - 1] == ']') {
-        begin++;
-        size -= 2;
-    }
-    char *end;
-    long value = strtol(colon + 1, &end, 10);
-    if (end == colon + 1 || *end != '\0' || value < 0 || value > 65535)
-        return fail(OUT_INVALID, "%s has no port from 0 to 65535", text);
-    snprintf(host, host_room, "%.*s", (int)size, begin);
-    *port = (int32_t)value;
-    return OUT_OK;
-}
-
-static bool in_list(const char *list, const char *name, size_t size)
-{
-    struct bytes rest = bytes_of(list == NULL ? "" : list), word;
-    while (list_next(&rest, &word)) {
-        if (bytes_equal(word, bytes_view(name, size)))
-            return true;
-    }
-    return false;
-}
-
-/* The first listener that clients use: not one of controller.listener.names. */
-static bool client_listener(const struct config *c, const char *list, char *one, size_t room)
-{
-    struct bytes rest = bytes_of(list), word;
-    const char *controllers = config_text(c, "controller.listener.names", NULL);
-    while (list_next(&rest, &word)) {
-        snprintf(one, room, "%.*s", (int)word.size, (const char *)word.at);
-        if (word.size > 0 && !in_list(controllers, one, strcspn(one, ":")))
-            return true;
-    }
-    return false;
-}
-
-/* A listener that is meant to be encrypted or to ask for a login must not be served without. */
-static enum outcome only_plaintext(const struct config *c, const char *name)
-{
-    char pair[96];
-    const char *map = config_text(c, "listener.security.protocol.map", NULL);
-    int size = snprintf(pair, sizeof pair, "%s:PLAINTEXT", name);
-    if (strcmp(name, "PLAINTEXT") == 0 || in_list(map, pair, (size_t)size))
-        return OUT_OK;
-    return fail(OUT_UNSUPPORTED, "listener %s: only PLAINTEXT is in this version "
-                "(listener.security.protocol.map)", name);
-}
-
-static enum outcome settle_listeners(struct config *c)
-{
-    char one[512];
-    enum outcome o = OUT_OK;
-    const char *list = config_text(c, "listeners", NULL);
-    if (!client_listener(c, list == NULL ? "" : list, one, sizeof one))
-        return fail(OUT_INVALID, "listeners names no listener for clients");
-    copy(c->listener_name, sizeof c->listener_name, "PLAINTEXT");
-    o = endpoint(one, c->listener_name, sizeof c->listener_name, c->host, sizeof c->host, &c->port);
-    if (o == OUT_OK)
-        o = only_plaintext(c, c->listener_name);
-    if (o != OUT_OK)
-        return o;
-    const char *advertised = config_text(c, "advertised.listener", NULL);
-    const char *all = config_text(c, "advertised.listeners", NULL);
-    if (advertised == NULL && all != NULL && client_listener(c, all, one, sizeof one))
-        advertised = one;
-    if (advertised != NULL)
-        return endpoint(advertised, NULL, 0, c->advertised_host, sizeof c->advertised_host,
-                        &c->advertised_port);
-    c->advertised_port = c->port;
-    bool any = c->host[0] == '\0' || strcmp(c->host, "0.0.0.0") == 0 || strcmp(c->host, "::") == 0;
-    copy(c->advertised_host, sizeof c->advertised_host, any ? "localhost" : c->host);
-    return OUT_OK;
-}
-
 static void settle_groups(struct config *c)
 {
     c->group_min_session_timeout_ms = (int32_t)number(c, "group.min.session.timeout.ms");
@@ -234,7 +149,7 @@ static enum outcome settle_storage(struct config *c)
 
 enum outcome config_settle(struct config *c)
 {
-    enum outcome o = settle_listeners(c);
+    enum outcome o = config_settle_listeners(c);
     if (o == OUT_OK)
         o = settle_storage(c);
     settle_network(c);

@@ -61,13 +61,21 @@ enum nats_overflow {
     NATS_OVERFLOW_BLOCK,
 };
 
+#define CONFIG_LISTENERS 6
+
+/* Where clients connect, and what they are told when they came in there. */
+struct config_listener {
+    char name[64];
+    char host[256];            /* "": every address */
+    int32_t port;              /* 0: any */
+    char advertised_host[256];
+    int32_t advertised_port;   /* 0: the port it got */
+};
+
 struct config {
     /* network */
-    char host[256];
-    int32_t port;
-    char advertised_host[256];
-    int32_t advertised_port;
-    char listener_name[64];
+    struct config_listener listeners[CONFIG_LISTENERS]; /* of clients; the first is the main one */
+    int32_t listener_count;
     int32_t reactors, max_connections, max_connections_per_ip, socket_request_max_bytes;
     int64_t connections_max_idle_ms, receive_memory_max_bytes;
     char metrics_host[256];

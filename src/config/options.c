@@ -234,9 +234,10 @@ static enum outcome take_listener(struct config *c, const struct given *g)
     enum outcome o = config_settle(c);
     if (o != OUT_OK)
         return o;
-    const char *host = c->host[0] == '\0' ? "0.0.0.0" : c->host;
-    snprintf(port, sizeof port, "%d", (int)c->port);
-    snprintf(text, sizeof text, "%s://%s:%s", c->listener_name, g->host == NULL ? host : g->host,
+    const struct config_listener *l = &c->listeners[0];
+    const char *host = l->host[0] == '\0' ? "0.0.0.0" : l->host;
+    snprintf(port, sizeof port, "%d", (int)l->port);
+    snprintf(text, sizeof text, "%s://%s:%s", l->name, g->host == NULL ? host : g->host,
              g->port == NULL ? port : g->port);
     return config_set(c, "listeners", text, RANK_OPTION);
 }

@@ -22,6 +22,7 @@ MUST enum outcome config_file(struct config *c, const char *path);
 
 /* Fills the typed fields from the texts. */
 MUST enum outcome config_settle(struct config *c);
+MUST enum outcome config_settle_listeners(struct config *c);
 
 enum { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_OPTION, RANK_DYNAMIC_DEFAULT, RANK_DYNAMIC };
 

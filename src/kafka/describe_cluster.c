@@ -19,13 +19,14 @@ enum verdict describe_cluster_handle(struct call *c)
         out->error_message = bytes_of("Unknown endpoint type.");
         return REQ_DONE;
     }
+    struct broker_address address = broker_address(c->broker, c->request->listener);
     out->brokers = arena_new(c->arena, struct describe_cluster_response_brokers);
     if (out->brokers == NULL)
         return REQ_CLOSE;
     out->brokers_count = 1;
     out->brokers->broker_id = broker_node_id(c->broker);
-    out->brokers->host = bytes_of(broker_host(c->broker));
-    out->brokers->port = broker_port(c->broker);
+    out->brokers->host = bytes_of(address.host);
+    out->brokers->port = address.port;
     out->controller_id = broker_node_id(c->broker);
     out->cluster_id = broker_view()->image->cluster_id;
     if (in->include_cluster_authorized_operations)

@@ -31,10 +31,11 @@ enum verdict find_coordinator_handle(struct call *c)
     const char *why;
     int16_t error = judge(c, in->key_type, &why);
     bool good = error == KAFKA_NONE;
+    struct broker_address address = broker_address(c->broker, c->request->listener);
     struct find_coordinator_response_coordinators one = {
         .node_id = good ? broker_node_id(c->broker) : -1,
-        .host = bytes_of(good ? broker_host(c->broker) : ""),
-        .port = good ? broker_port(c->broker) : -1,
+        .host = bytes_of(good ? address.host : ""),
+        .port = good ? address.port : -1,
         .error_code = error,
         .error_message = bytes_of(why),
     };

@@ -60,13 +60,14 @@ static void fill_error(struct metadata_response_topics *e, struct bytes name,
 static void fill_cluster(struct call *c, struct metadata_response *out)
 {
     const struct metadata_request *in = c->in;
+    struct broker_address address = broker_address(c->broker, c->request->listener);
     out->brokers = arena_new(c->arena, struct metadata_response_brokers);
     if (out->brokers == NULL)
         return;
     out->brokers_count = 1;
     out->brokers->node_id = broker_node_id(c->broker);
-    out->brokers->host = bytes_of(broker_host(c->broker));
-    out->brokers->port = broker_port(c->broker);
+    out->brokers->host = bytes_of(address.host);
+    out->brokers->port = address.port;
     out->controller_id = broker_node_id(c->broker);
     out->cluster_id = broker_view()->image->cluster_id;
     if (in->include_cluster_authorized_operations)

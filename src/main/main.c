@@ -55,9 +55,6 @@ static enum outcome open_net(struct server *s)
 {
     const struct config *c = s->config;
     struct net_options o = {
-        .listeners = {{.name = c->listener_name, .host = c->host, .port = c->port,
-                       .door = &kafka_door}},
-        .listener_count = 1,
         .reactor_count = c->reactors > 0 ? c->reactors : os_cores(),
         .connections_max = c->max_connections,
         .connections_per_ip_max = c->max_connections_per_ip,
@@ -65,6 +62,10 @@ static enum outcome open_net(struct server *s)
         .receive_bytes_max = c->receive_memory_max_bytes,
         .idle_ms_max = c->connections_max_idle_ms,
     };
+    for (int32_t i = 0; i < c->listener_count; i++)
+        o.listeners[o.listener_count++] = (struct net_listener){
+            .name = c->listeners[i].name, .host = c->listeners[i].host,
+            .port = c->listeners[i].port, .door = &kafka_door};
     return net_open(&o, &s->net);
 }
 
@@ -101,7 +102,10 @@ static enum outcome start(struct server *s)
     if (o != OUT_OK)
         return o;
     struct shard **shards = net_shards(s->net, &count);
-    o = broker_open(s->config, net_port(s->net, 0), shards, count, &s->broker);
+    int ports[CONFIG_LISTENERS];
+    for (int i = 0; i < s->config->listener_count; i++)
+        ports[i] = net_port(s->net, i);
+    o = broker_open(s->config, ports, shards, count, &s->broker);
     if (o == OUT_OK)
         o = kafka_open(s->broker);
     if (o == OUT_OK)
@@ -117,10 +121,10 @@ static enum outcome start(struct server *s)
 
 static void greet(const struct server *s)
 {
-    const struct config *c = s->config;
+    struct broker_address a = broker_address(s->broker, NULL);
     printf("FluxMQ " FLUXMQ_VERSION " is ready on %s:%d; a first message: "
            "echo hello | kcat -b %s:%d -P -t demo\n",
-           c->advertised_host, broker_port(s->broker), c->advertised_host, broker_port(s->broker));
+           a.host, a.port, a.host, a.port);
     fflush(stdout);
 }
 

@@ -14,7 +14,7 @@
 
 #include "broker/request.h"
 
-#define NET_LISTENERS 4
+#define NET_LISTENERS 8
 
 struct net_listener {
     const char *name; /* as in listeners= */

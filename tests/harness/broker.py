@@ -28,10 +28,12 @@ def wait_until(condition, seconds, what):
         time.sleep(0.005)
 
 
-def free_port(first=21000, last=21999):
+def free_port(first=21000, last=21999, but=()):
     """A port nobody listens on, of the range of the tests."""
     start = first + os.getpid() * 7 % (last - first)
     for port in [*range(start, last), *range(first, start)]:
+        if port in but:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -73,7 +75,7 @@ class FluxMQ:
 
     def command(self):
         return [*self.wrap, self.binary, "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", self.data,
-                "--metrics-port", "0", *self.options]
+                "--metrics-port", "0", "--nats-port", "0", *self.options]
 
     def spawn(self):
         with open(self.log, "ab") as log:

@@ -217,6 +217,46 @@ def connection_limit(options, folder):
         broker.close()
 
 
+def a_port_taken_meanwhile(options, folder):
+    """Two listeners on one port: the second can be bound as long as none listens, and fails then."""
+    port = free_port()
+    broker = make(options, folder, port=port, settings={
+        "listener.security.protocol.map": "IN:PLAINTEXT,OUT:PLAINTEXT",
+        "listeners": f"IN://127.0.0.1:{port},OUT://127.0.0.1:{port}"})
+    broker.command = lambda: [broker.binary, "--data-dir", broker.data, "--metrics-port", "0", "--nats-port", "0"]
+    return refused(broker, ["listen", "use"])
+
+
+def coordinator(client):
+    """The reply, when there is one: its topic may be on its way."""
+    found = client.call("FindCoordinator", 1, {"key": "g", "keyType": 0})
+    return found if found["errorCode"] == 0 else None
+
+
+def two_listeners(options, folder):
+    """Each client is told to go on where it came in."""
+    first = free_port()
+    second = free_port(but=[first])
+    broker = make(options, folder, port=first, settings={
+        "listener.security.protocol.map": "IN:PLAINTEXT,OUT:PLAINTEXT",
+        "listeners": f"IN://127.0.0.1:{first},OUT://127.0.0.1:{second}",
+        "advertised.listeners": "OUT://out.example:7777"})
+    broker.command = lambda: [broker.binary, "--data-dir", broker.data, "--metrics-port", "0", "--nats-port", "0"]
+    broker.start()
+    try:
+        for port, told in ((broker.port, ("127.0.0.1", broker.port)), (second, ("out.example", 7777))):
+            client = Client(port)
+            answers = client.call("Metadata", 1, {"topics": []})["brokers"], client.call("DescribeCluster", 0, {
+                "includeClusterAuthorizedOperations": False})["brokers"]
+            find = wait_until(lambda: coordinator(client), 5, "a coordinator")
+            for node in (*answers[0], *answers[1], find):
+                assert (node["host"], node["port"]) == told, f"port {port} is told {node}"
+            client.close()
+        return "both"
+    finally:
+        broker.close()
+
+
 def clean_stop(options, folder):
     """SIGTERM and SIGINT: status 0, in under two seconds, and what was there is there."""
     import signal  # pylint: disable=import-outside-toplevel
@@ -262,6 +302,6 @@ def quick_start(options, folder):
 
 CASES = [(name, function) for name, function in list(globals().items()) if name in """
 port_in_use locked_directory unwritable_directory directory_is_a_file another_node another_cluster wrong_setting
-wrong_option wrong_level wrong_file few_descriptors running_out_of_descriptors connection_limit clean_stop
-quick_start""".split()]
+wrong_option wrong_level wrong_file few_descriptors running_out_of_descriptors connection_limit two_listeners
+a_port_taken_meanwhile clean_stop quick_start""".split()]
 assert sys.version_info >= (3, 9)

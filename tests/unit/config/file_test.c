@@ -120,11 +120,11 @@ void test_kafka_own_file(void)
         "transaction.state.log.min.isr=1\nlog.retention.hours=168\nlog.segment.bytes=1073741824\n"
         "log.retention.check.interval.ms=300000\n");
     expect_eq(c->node_id, 1);
-    expect_eq(c->port, 9092);
-    expect_str(c->host, "");
-    expect_str(c->listener_name, "PLAINTEXT");
-    expect_str(c->advertised_host, "localhost");
-    expect_eq(c->advertised_port, 9092);
+    expect_eq(c->listeners[0].port, 9092);
+    expect_str(c->listeners[0].host, "");
+    expect_str(c->listeners[0].name, "PLAINTEXT");
+    expect_str(c->listeners[0].advertised_host, "localhost");
+    expect_eq(c->listeners[0].advertised_port, 9092);
     expect_str(c->data_dir, "/tmp/kraft-combined-logs");
     expect_eq(c->num_partitions, 1);
     struct topic_config t;

@@ -20,10 +20,10 @@ static void expect_listener(const char *listeners, const char *more, const char 
                             const char *advertised_host, int advertised_port)
 {
     struct config *c = listening(listeners, more);
-    expect_str(c->host, host);
-    expect_eq(c->port, port);
-    expect_str(c->advertised_host, advertised_host);
-    expect_eq(c->advertised_port, advertised_port);
+    expect_str(c->listeners[0].host, host);
+    expect_eq(c->listeners[0].port, port);
+    expect_str(c->listeners[0].advertised_host, advertised_host);
+    expect_eq(c->listeners[0].advertised_port, advertised_port);
     config_free(c);
 }
 
@@ -46,8 +46,8 @@ void test_advertised(void)
     struct config *c = loaded(&(struct setup){
         .words = {"--config", "FILE", "--advertised-listener", "[::1]:77"},
         .file = "advertised.listeners=PLAINTEXT://kafka.example:19092\n"});
-    expect_str(c->advertised_host, "::1"); /* the option is stronger */
-    expect_eq(c->advertised_port, 77);
+    expect_str(c->listeners[0].advertised_host, "::1"); /* the option is stronger */
+    expect_eq(c->listeners[0].advertised_port, 77);
     config_free(c);
 }
 
@@ -64,7 +64,7 @@ void test_names(void)
 {
     struct config *c = listening("INTERNAL://127.0.0.1:9", "listener.security.protocol.map="
                                  "EXTERNAL:SSL,INTERNAL:PLAINTEXT\n");
-    expect_str(c->listener_name, "INTERNAL");
+    expect_str(c->listeners[0].name, "INTERNAL");
     config_free(c);
 }
 
@@ -100,4 +100,26 @@ void test_ids(void)
     expect_eq(c->node_id, 0);
     config_free(c);
     expect_refused(&(struct setup){.words = {"--broker-id", "-3"}}, OUT_INVALID, "0 or more");
+}
+
+void test_several_listeners(void)
+{
+    struct config *c = listening("INTERNAL://broker:29092,EXTERNAL://:9092,CONTROLLER://:9093",
+                                 "controller.listener.names=CONTROLLER\n"
+                                 "listener.security.protocol.map=INTERNAL:PLAINTEXT,"
+                                 "EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+                                 "advertised.listeners=EXTERNAL://localhost:19092\n");
+    expect_eq(c->listener_count, 2);
+    expect_str(c->listeners[0].name, "INTERNAL");
+    expect_str(c->listeners[0].advertised_host, "broker");
+    expect_eq(c->listeners[0].advertised_port, 29092);
+    expect_str(c->listeners[1].name, "EXTERNAL");
+    expect_str(c->listeners[1].host, "");
+    expect_str(c->listeners[1].advertised_host, "localhost");
+    expect_eq(c->listeners[1].advertised_port, 19092);
+    config_free(c);
+    refused("A://:1,A://:2", "listener.security.protocol.map=A:PLAINTEXT\n", OUT_INVALID,
+            "two are named A");
+    refused("PLAINTEXT://:1", "advertised.listeners=OTHER://h:2\n", OUT_INVALID,
+            "OTHER is not in listeners");
 }

@@ -9,7 +9,7 @@
 void test_defaults_without_anything(void)
 {
     struct config *c = loaded(SETUP(0));
-    expect_eq(c->port, 9092);
+    expect_eq(c->listeners[0].port, 9092);
     expect_eq(c->metrics_port, 8080);
     expect_str(c->metrics_host, "127.0.0.1");
     expect_str(c->data_dir, "./data");
@@ -28,10 +28,10 @@ void test_every_option_with_a_value(void)
     struct config *c = loaded(SETUP(
         .words = {"--host", "127.0.0.2", "-p", "1234", "--advertised-listener=broker.example:555",
                   "--data-dir=/tmp/x", "--broker-id", "7", "-l", "debug", "--metrics-port=0"}));
-    expect_str(c->host, "127.0.0.2");
-    expect_eq(c->port, 1234);
-    expect_str(c->advertised_host, "broker.example");
-    expect_eq(c->advertised_port, 555);
+    expect_str(c->listeners[0].host, "127.0.0.2");
+    expect_eq(c->listeners[0].port, 1234);
+    expect_str(c->listeners[0].advertised_host, "broker.example");
+    expect_eq(c->listeners[0].advertised_port, 555);
     expect_str(c->data_dir, "/tmp/x");
     expect_eq(c->node_id, 7);
     expect_eq(c->log_level, 1);
@@ -102,8 +102,8 @@ void test_precedence(void)
     expect_eq(c->num_partitions, 20);   /* environment */
     expect_eq(c->log_level, 4);         /* file */
     expect_eq(c->group_max_session_timeout_ms, 1800000); /* default */
-    expect_eq(c->port, 3333);
-    expect_str(c->host, "127.0.0.1"); /* a port alone leaves the address as the file has it */
+    expect_eq(c->listeners[0].port, 3333);
+    expect_str(c->listeners[0].host, "127.0.0.1"); /* a port alone leaves the address as the file has it */
     expect_eq(source_of(c, "max.connections"), CONFIG_FROM_STATIC);
     expect_eq(source_of(c, "group.max.session.timeout.ms"), CONFIG_FROM_DEFAULT);
     config_free(c);
@@ -119,8 +119,8 @@ void test_environment(void)
     expect_str(c->data_dir, "/d");
     expect_eq(t.segment_bytes, 3000000);
     expect_eq(t.retention_ms, 7200000);
-    expect_str(c->host, "127.0.0.9");
-    expect_eq(c->port, 9092);
+    expect_str(c->listeners[0].host, "127.0.0.9");
+    expect_eq(c->listeners[0].port, 9092);
     expect_eq(c->flush_mode, FLUSH_MODE_NONE); /* a value is trimmed like in a file */
     config_free(c);
     expect_refused(SETUP(.environment = {"FLUXMQ_NUM_PARTITION=3"}), OUT_NOT_FOUND,
@@ -188,8 +188,8 @@ void test_variables_of_a_kubernetes_service_are_no_settings(void)
         "FLUXMQ_PORT=tcp://10.0.0.1:9092", "FLUXMQ_SERVICE_HOST=10.0.0.1",
         "FLUXMQ_SERVICE_PORT=9092", "FLUXMQ_SERVICE_PORT_KAFKA=9092",
         "FLUXMQ_PORT_9092_TCP=tcp://10.0.0.1:9092", "FLUXMQ_PORT_9092_TCP_PROTO=tcp"}));
-    expect_eq(c->port, 9092);
-    expect_str(c->host, "");
+    expect_eq(c->listeners[0].port, 9092);
+    expect_str(c->listeners[0].host, "");
     config_free(c);
 }
 
