@@ -12,7 +12,8 @@
  *
  * Accounts. For each subscription, at any time:
  *     matched = delivered + dropped (by reason) + expired + pending
- * where pending are messages in its backlog.
+ * where pending are messages in its backlog. While deliver() runs, its message is counted as
+ * delivered. A message that was past its deadline when it was published matched nobody.
  */
 #ifndef LIVE_LIVE_H
 #define LIVE_LIVE_H
@@ -87,7 +88,7 @@ enum live_taken {
 struct live_sub {
     struct live_shard *shard;     /* NULL: not subscribed */
     enum live_taken (*deliver)(struct live_sub *sub, const struct live_message *m);
-    void (*overflowed)(struct live_sub *sub); /* LIVE_DISCONNECT: its backlog is full */
+    void (*overflowed)(struct live_sub *sub); /* LIVE_DISCONNECT: its backlog is full; once */
     void *owner;                  /* the door's: its connection */
     uint8_t overflow;             /* enum live_overflow */
     uint32_t backlog_max;         /* messages; 0: no limit but the owner's own */
@@ -97,7 +98,7 @@ struct live_sub {
     struct live_node *node;
     struct list in_node;
     struct live_backlog *backlog; /* NULL while it keeps up */
-    struct list busy;             /* in the owner's list, see live_drain */
+    struct list busy;             /* the owner's: in its list of those to drain, see live_drain */
     struct live_account account;
 };
 
@@ -105,12 +106,15 @@ struct live_sub {
  * OUT_NO_MEMORY. The fields up to backlog_max are set before. */
 MUST enum outcome live_subscribe(struct live_shard *s, struct live_sub *sub, struct bytes pattern,
                                  struct bytes queue);
-/* Its backlog is dropped (LIVE_DROPPED_GONE). Nothing if it is not subscribed. Allowed from within
- * its own `deliver`. */
+/* Its backlog is dropped (LIVE_DROPPED_GONE), its account stays to be read. Nothing if it is not
+ * subscribed. Allowed from within any `deliver` and `overflowed` of its shard, its own too; its
+ * memory may go with the call, but in its own `deliver` not before that has returned. */
 void live_unsubscribe(struct live_sub *sub);
 
 /* Shard's thread: the owner takes messages again. Delivers from the backlog until LIVE_BUSY; true
- * when the backlog is empty. Expired ones are counted and skipped. */
+ * when the backlog is empty (or the subscription left). Expired ones are counted and skipped.
+ * A deliver() that says LIVE_BUSY may put `sub->busy` into a list of its owner (it is called again
+ * only by live_drain); live takes it out when the backlog is empty and at live_unsubscribe. */
 bool live_drain(struct live_sub *sub, int64_t wall_ms);
 
 /* ---- publishing ---- */
@@ -158,11 +162,13 @@ struct live_options {
 };
 
 MUST enum outcome live_new(const struct live_options *o, struct live **live);
-void live_free(struct live *live); /* when no shard runs and nobody is subscribed */
+/* When no shard runs, nobody is subscribed, and mail that was posted is delivered. */
+void live_free(struct live *live);
 struct live_shard *live_shard(struct live *live, int index);
 
 struct live_figures {
     uint64_t subscriptions, cache_hits, cache_misses, published, bytes_published;
+    uint64_t no_memory;          /* look-ups and forwards that memory ran out for */
     struct live_account account; /* of all subscriptions, those that are gone included */
 };
 /* Any thread; a moment old. */

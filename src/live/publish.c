@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hot path: a message goes to those of this shard who take it. Nothing is allocated, locked or
+ * formatted while the look-up hits the cache and everybody keeps up.
+ *
+ * deliver() may unsubscribe anybody of the shard, itself too, and may publish: matches hold names,
+ * a name is looked up right before its turn, and a subscription is looked up again before it is
+ * touched after its deliver() said anything but LIVE_TAKEN. So it is counted as delivered before.
+ */
+#include "live/private.h"
+
+const struct live_message *flight_kept(struct flight *f)
+{
+    if (f->m->hold != NULL)
+        return f->m;
+    if (f->kept.hold == NULL && live_message_copy(f->m, &f->kept) != OUT_OK) {
+        f->kept.hold = NULL;
+        return NULL;
+    }
+    return &f->kept;
+}
+
+void count_drop(struct live_sub *sub, enum live_reason why)
+{
+    sub->account.dropped[why]++;
+    sub->shard->tally.account.dropped[why]++;
+}
+
+static void count_match(struct live_sub *sub)
+{
+    sub->account.matched++;
+    sub->shard->tally.account.matched++;
+}
+
+enum handed { HANDED, HANDED_LATER, REFUSED, CLOSED };
+
+/* A counted match to a subscription that keeps up so far. CLOSED: it wasn't delivered, the match is
+ * the caller's to count; its account no longer has it as delivered. */
+static enum handed hand(struct live_shard *s, struct live_sub *sub, struct flight *f)
+{
+    struct sub_name name = {sub->index, sub->serial};
+    sub->account.delivered++;
+    enum live_taken taken = sub->deliver(sub, f->m);
+    if (likely(taken == LIVE_TAKEN)) {
+        s->tally.account.delivered++;
+        return HANDED;
+    }
+    if (shard_sub(s, name) != sub) { /* it left in between: nobody looks at its account */
+        s->tally.account.dropped[LIVE_DROPPED_GONE]++;
+        return REFUSED;
+    }
+    sub->account.delivered--;
+    if (taken == LIVE_CLOSED)
+        return CLOSED;
+    return backlog_keep(sub, f) ? HANDED_LATER : REFUSED;
+}
+
+/* To a subscription whatever comes of it; whether it has the message. */
+static bool deliver_one(struct live_shard *s, struct live_sub *sub, struct flight *f)
+{
+    count_match(sub);
+    if (unlikely(sub->backlog != NULL))
+        return backlog_keep(sub, f);
+    enum handed h = hand(s, sub, f);
+    if (unlikely(h == CLOSED))
+        count_drop(sub, LIVE_DROPPED_GONE);
+    return h <= HANDED_LATER;
+}
+
+uint32_t deliver_plain(struct live_shard *s, const struct match *m, struct flight *f,
+                       const void *but_not)
+{
+    uint32_t have = 0;
+    for (uint32_t i = 0; i < m->own_count; i++) {
+        struct live_sub *sub = shard_sub(s, m->own[i]);
+        if (unlikely(sub == NULL || (but_not != NULL && sub->owner == but_not)))
+            continue;
+        have += deliver_one(s, sub, f);
+    }
+    return have;
+}
+
+/* ---- queue groups ---- */
+
+/* To a member, unless that would cost a message or it is going away. */
+static bool offer(struct live_shard *s, struct live_sub *sub, struct flight *f)
+{
+    if (backlog_overflows(sub))
+        return false;
+    count_match(sub);
+    if (sub->backlog != NULL)
+        return backlog_keep(sub, f);
+    enum handed h = hand(s, sub, f);
+    if (h == CLOSED) {
+        sub->account.matched--;
+        s->tally.account.matched--;
+    }
+    return h == HANDED || h == HANDED_LATER;
+}
+
+bool deliver_member(struct live_shard *s, struct live_sub *sub, struct flight *f,
+                    uint64_t visited)
+{
+    if (visited != UINT64_MAX)
+        return offer(s, sub, f);
+    (void)deliver_one(s, sub, f);
+    return true;
+}
+
+static const struct group_member *member_at(const struct match *m, const struct group_match *g,
+                                            uint32_t place)
+{
+    return &m->members[g->first + place % g->count];
+}
+
+/* A member of this shard that may be asked; NULL: not of this shard, gone, or passed over. */
+static struct live_sub *own_member(struct live_shard *s, const struct group_member *member,
+                                   const void *but_not)
+{
+    if (member->shard != s->index)
+        return NULL;
+    struct live_sub *sub = shard_sub(s, member->name);
+    return sub != NULL && but_not != NULL && sub->owner == but_not ? NULL : sub;
+}
+
+/* Everybody was asked and nobody has room: the first of ours pays by its policy; none of ours: it
+ * goes to another shard, to stay there. */
+static int force_group(struct live_shard *s, const struct match *m, const struct group_match *g,
+                       struct flight *f, const void *but_not, uint32_t start, uint64_t visited)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        struct live_sub *sub = own_member(s, member_at(m, g, start + i), but_not);
+        if (sub != NULL)
+            return deliver_one(s, sub, f) ? (int)s->index : -1;
+    }
+    for (uint32_t i = 0; i < g->count && visited != UINT64_MAX; i++) {
+        const struct group_member *member = member_at(m, g, start + i);
+        if (member->shard != s->index)
+            return forward(s, member->shard, f, member->name, g->id, UINT64_MAX)
+                       ? (int)member->shard : -1;
+    }
+    return -1;
+}
+
+int deliver_group(struct live_shard *s, const struct match *m, const struct group_match *g,
+                  struct flight *f, const void *but_not, uint64_t visited)
+{
+    uint32_t start = g->count > 1 ? shard_random(s, g->count) : 0;
+    for (uint32_t i = 0; i < g->count; i++) {
+        const struct group_member *member = member_at(m, g, start + i);
+        if (member->shard == s->index) {
+            struct live_sub *sub = own_member(s, member, but_not);
+            if (sub != NULL && offer(s, sub, f))
+                return (int)s->index;
+        } else if ((visited >> member->shard & 1) == 0) {
+            return forward(s, member->shard, f, member->name, g->id, visited)
+                       ? (int)member->shard : -1;
+        }
+    }
+    return force_group(s, m, g, f, but_not, start, visited);
+}
+
+/* ---- publishing ---- */
+
+const struct match *shard_look(struct live_shard *s, struct bytes subject, struct scratch *own)
+{
+    struct live_tree *t = &s->live->tree;
+    uint32_t hash = subject_hash(subject);
+    uint64_t generation = atomic_load_explicit(&t->generation, memory_order_acquire);
+    const struct match *m = cache_find(&s->cache, subject, hash, generation);
+    if (likely(m != NULL)) {
+        s->tally.cache_hits++;
+        return m;
+    }
+    s->tally.cache_misses++;
+    struct scratch *x = s->depth == 0 ? &s->scratch : own;
+    generation = tree_match(t, subject, hash, s, x);
+    s->tally.no_memory += x->failed;
+    if (s->depth == 0 && !x->failed)
+        m = cache_keep(&s->cache, subject, hash, generation, &x->m);
+    return m != NULL ? m : &x->m;
+}
+
+static void publish(struct live_shard *s, struct flight *f, const struct match *m,
+                    const void *but_not, struct live_reach *reach)
+{
+    uint64_t reached = 0, others = m->others;
+    reach->delivered = deliver_plain(s, m, f, but_not);
+    while (others != 0) {
+        uint32_t to = (uint32_t)__builtin_ctzll(others);
+        others &= others - 1;
+        if (forward(s, to, f, (struct sub_name){0, 0}, 0, 0))
+            reached |= (uint64_t)1 << to;
+    }
+    for (uint32_t i = 0; i < m->group_count; i++) {
+        int shard = deliver_group(s, m, &m->groups[i], f, but_not, 0);
+        if (shard == (int)s->index)
+            reach->delivered++;
+        else if (shard >= 0)
+            reached |= (uint64_t)1 << shard;
+    }
+    reach->forwarded = (uint32_t)__builtin_popcountll(reached);
+}
+
+void live_publish(struct live_shard *s, const struct live_message *m, const void *but_not,
+                  struct live_reach *reach)
+{
+    *reach = (struct live_reach){0};
+    s->tally.published++;
+    s->tally.bytes_published += m->headers.size + m->payload.size;
+    if (m->subject.size == 0 || m->subject.size > LIVE_SUBJECT_MAX ||
+        (m->deadline_ms != 0 && message_expired(m, shard_wall(s)))) {
+        tally_share(s);
+        return;
+    }
+    struct scratch own = {0};
+    struct flight f = {.m = m};
+    const struct match *match = shard_look(s, m->subject, &own);
+    s->depth++;
+    publish(s, &f, match, but_not, reach);
+    s->depth--;
+    f.full = f.full && atomic_load(&s->full) != 0; /* it may have left in between */
+    s->held |= f.full;
+    reach->blocked = f.full || f.behind;
+    flight_end(&f);
+    if (own.m.own != NULL || own.m.groups != NULL)
+        scratch_fini(&own);
+    tally_share(s);
+}
+
+bool live_interest(struct live_shard *s, struct bytes subject)
+{
+    if (subject.size == 0 || subject.size > LIVE_SUBJECT_MAX)
+        return false;
+    struct scratch own = {0};
+    const struct match *m = shard_look(s, subject, &own);
+    bool any = m->own_count != 0 || m->others != 0 || m->group_count != 0;
+    scratch_fini(&own);
+    return any;
+}
