@@ -43,6 +43,7 @@ struct partition {
     struct list unflushed;     /* struct flush_wait.node: replies that promise the disk */
     bool flush_queued;         /* in the flusher's queue or being flushed */
     struct list flush_node;    /* in the flusher's queue */
+    _Atomic(void *) followed;  /* the follower's */
     char *gone;                /* where the directory of a deleted one is now */
 };
 
@@ -110,6 +111,18 @@ void partition_unwatch(struct watch *w);
 
 /* Any thread, after an append or another change that readers wait for. */
 void partition_notify(struct partition *p);
+
+/* Any thread, after an append: as partition_notify, and tells the follower. */
+void partition_appended(struct partition *p, int64_t base_offset);
+
+/* A door that pushes follows all appends. `appended` runs on the appending thread, after each
+ * append to any partition, and must be quick; `gone` when a partition is over, with what the door
+ * left in its `followed`. One for the process, set before the reactors run. */
+struct broker_follower {
+    void (*appended)(struct partition *p, int64_t base_offset);
+    void (*gone)(void *followed);
+};
+void broker_follow(struct broker *b, const struct broker_follower *f);
 
 /* ---- group commit ---- */
 

@@ -44,6 +44,9 @@ void partition_drop(struct partition *p)
         return;
     check(list_empty(&p->watching) && list_empty(&p->unflushed));
     broker_log_gone(p);
+    void *followed = atomic_load(&p->followed);
+    if (followed != NULL)
+        p->broker->follower.gone(followed);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -107,4 +110,16 @@ void partition_notify(struct partition *p)
         shard_post(w->request->home, &w->mail);
     }
     pthread_mutex_unlock(&p->lock);
+}
+
+void broker_follow(struct broker *b, const struct broker_follower *f)
+{
+    b->follower = *f;
+}
+
+void partition_appended(struct partition *p, int64_t base_offset)
+{
+    partition_notify(p);
+    if (p->broker->follower.appended != NULL)
+        p->broker->follower.appended(p, base_offset);
 }

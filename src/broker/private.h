@@ -29,6 +29,7 @@ struct broker {
     struct shard_timer retention, checkpoint, report;
     uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
     void *slots[BROKER_SLOT_COUNT];
+    struct broker_follower follower; /* NULLs: none */
     enum log_shutdown was;    /* how the last run ended */
     struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
     size_t recovery_count, start_count;

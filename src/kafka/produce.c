@@ -88,7 +88,7 @@ static bool append(struct call *c, struct partition *p, const struct wire_record
     if (!done.duplicate) {
         count(messages_produced, (uint64_t)(done.last_offset - done.base_offset + 1));
         count(bytes_produced, records->size);
-        partition_notify(p);
+        partition_appended(p, done.base_offset);
     }
     return true;
 }
