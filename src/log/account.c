@@ -24,9 +24,7 @@ COLD static enum outcome note_aborted(struct log *l, const struct producer_ended
 {
     char path[LOG_PATH_MAX];
     size_t i;
-    int64_t open = l->producers.first_open_offset;
-    struct log_aborted a = {ended->producer_id, ended->first_offset, ended->last_offset,
-                            MIN(open, ended->last_offset + 1)};
+    struct log_aborted a = txnindex_entry(ended, l->producers.first_open_offset);
     const struct segments *list = atomic_load(&l->list);
     struct segment *s = l->active;
     if (ended->last_offset < s->base_offset && segments_at(list, ended->last_offset, &i))
@@ -59,8 +57,7 @@ enum outcome log_account(struct log *l, const struct log_batch *b)
         return o;
     struct producer_ended ended;
     producers_update(&l->producers, b, &ended);
-    if (ended.producer_id >= 0 && ended.first_offset >= 0 && ended.type == LOG_MARKER_ABORT &&
-        ended.last_offset >= l->txn_known)
+    if (producer_aborted(&ended) && ended.last_offset >= l->txn_known)
         o = note_aborted(l, &ended);
     atomic_store_explicit(&l->first_open_offset, l->producers.first_open_offset,
                           memory_order_release);
@@ -88,23 +85,8 @@ enum outcome log_epoch_begin(struct log *l, int32_t epoch)
 
 void log_epoch_end(struct log *l, int32_t epoch, int32_t *found, int64_t *end_offset)
 {
-    *found = -1;
-    *end_offset = -1;
     pthread_mutex_lock(&l->append_lock);
-    const struct epochs *e = &l->epochs;
-    size_t above = 0; /* the first entry with a larger epoch */
-    while (above < e->count && e->list[above].epoch <= epoch)
-        above++;
-    if (epoch >= 0 && e->count > 0 && above == e->count && e->list[above - 1].epoch == epoch) {
-        *found = epoch;
-        *end_offset = atomic_load(&l->end_offset);
-    } else if (epoch >= 0 && above == 0 && e->count > 0) {
-        *found = epoch; /* before the first known: it ends where that begins */
-        *end_offset = e->list[0].start_offset;
-    } else if (epoch >= 0 && above < e->count) {
-        *found = e->list[above - 1].epoch;
-        *end_offset = e->list[above].start_offset;
-    }
+    epochs_end_of(&l->epochs, epoch, atomic_load(&l->end_offset), found, end_offset);
     pthread_mutex_unlock(&l->append_lock);
 }
 
@@ -124,40 +106,11 @@ int32_t log_epoch_at(struct log *l, int64_t offset)
 
 /* ---- aborted transactions ---- */
 
-static void sort_by_first(struct log_aborted *list, size_t count)
-{
-    for (size_t i = 1; i < count; i++) { /* few, and nearly in order */
-        struct log_aborted a = list[i];
-        size_t k = i;
-        for (; k > 0 && list[k - 1].first_offset > a.first_offset; k--)
-            list[k] = list[k - 1];
-        list[k] = a;
-    }
-}
-
 enum outcome log_aborted(struct log *l, int64_t from, int64_t to, struct arena *arena,
                          struct log_aborted **list, size_t *count)
 {
-    enum outcome o = OUT_OK;
-    *list = NULL;
-    *count = 0;
     pthread_mutex_lock(&l->append_lock);
-    for (size_t pass = 0; pass < 2 && o == OUT_OK; pass++) {
-        size_t n = 0;
-        for (size_t i = 0; i < l->aborted.count; i++) {
-            const struct log_aborted *a = &l->aborted.list[i];
-            if (a->last_offset < from || a->first_offset >= to)
-                continue;
-            if (pass == 1)
-                (*list)[n] = *a;
-            n++;
-        }
-        *count = n;
-        if (pass == 0 && (*list = arena_array(arena, struct log_aborted, n)) == NULL)
-            o = OUT_NO_MEMORY;
-    }
+    enum outcome o = txnindex_overlapping(&l->aborted, from, to, arena, list, count);
     pthread_mutex_unlock(&l->append_lock);
-    if (o == OUT_OK)
-        sort_by_first(*list, *count);
     return o;
 }

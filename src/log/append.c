@@ -78,28 +78,6 @@ static enum outcome write_batches(struct log *l, const struct log_options *opts,
     return o;
 }
 
-/* Sequence and epoch of the batch's producer; a duplicate is answered from its state. */
-static enum outcome check_producer(struct log *l, const struct log_batch *b,
-                                   enum store_origin origin, struct store_appended *done)
-{
-    const struct producer_batch *twin;
-    enum outcome o = producers_reserve(&l->producers);
-    if (o != OUT_OK)
-        return o;
-    if (batch_is_control(b))
-        return producers_check_marker(&l->producers, b);
-    if (origin != STORE_CLIENT)
-        return OUT_OK;
-    o = producers_check(&l->producers, b, &twin);
-    if (o == OUT_OK && twin != NULL) {
-        done->duplicate = true;
-        done->last_offset = twin->last_offset;
-        done->base_offset = twin->last_offset - twin->offset_delta;
-        done->log_append_time_ms = twin->timestamp;
-    }
-    return o;
-}
-
 /* One batch of our own numbering. */
 static enum outcome append_locked(struct log *l, const struct log_options *opts,
                                   const struct store_append *a, uint8_t *at, struct log_batch *b,
@@ -107,7 +85,8 @@ static enum outcome append_locked(struct log *l, const struct log_options *opts,
 {
     if (unlikely(atomic_load_explicit(&l->offline, memory_order_relaxed)))
         return OUT_OFFLINE;
-    enum outcome o = b->producer_id < 0 ? OUT_OK : check_producer(l, b, a->origin, done);
+    enum outcome o =
+        b->producer_id < 0 ? OUT_OK : producers_admit(&l->producers, b, a->origin, done);
     if (o != OUT_OK || done->duplicate)
         return o;
     if (unlikely(must_roll(l, opts, b, b->size, a->now_ms))) {
@@ -117,9 +96,7 @@ static enum outcome append_locked(struct log *l, const struct log_options *opts,
     }
     int64_t base = atomic_load_explicit(&l->end_offset, memory_order_relaxed);
     int32_t delta = (int32_t)(b->last_offset - b->base_offset);
-    put_be64(at + BATCH_BASE_OFFSET, (uint64_t)base);
-    if (a->origin != STORE_RAFT)
-        put_be32(at + BATCH_LEADER_EPOCH, (uint32_t)a->leader_epoch);
+    log_number_batch(at, a, base);
     o = write_batches(l, opts, at, b->size);
     if (o == OUT_OK) {
         done->base_offset = base;
@@ -132,38 +109,21 @@ static enum outcome append_locked(struct log *l, const struct log_options *opts,
 static enum outcome append_copy(struct log *l, const struct log_options *opts,
                                 const struct store_append *a, struct store_appended *done)
 {
-    struct bytes rest = {a->at, a->size};
-    struct log_batch b, first = {.size = 0};
-    int64_t next = atomic_load(&l->end_offset);
-    size_t whole = 0;
-    enum outcome o = atomic_load(&l->offline) ? OUT_OFFLINE : OUT_OK;
-    while (o == OUT_OK && (o = log_batch_next(&rest, &b)) == OUT_OK) {
-        if (!log_batch_crc_good(&b))
-            return OUT_CORRUPT_MESSAGE;
-        if (b.base_offset < next)
-            return OUT_INVALID_RECORD;
-        if (whole == 0)
-            first = b;
-        whole += b.size;
-        next = b.last_offset + 1;
-    }
-    if (o != OUT_MORE || whole == 0)
-        return o == OUT_MORE ? OUT_INVALID_RECORD : o;
-    o = must_roll(l, opts, &first, whole, a->now_ms) ? log_roll_locked(l, a->now_ms) : OUT_OK;
+    struct log_batch first;
+    int64_t end;
+    size_t whole;
+    if (atomic_load(&l->offline))
+        return OUT_OFFLINE;
+    enum outcome o = log_check_copy(a, atomic_load(&l->end_offset), &first, &whole, &end);
+    if (o != OUT_OK)
+        return o;
+    if (must_roll(l, opts, &first, whole, a->now_ms))
+        o = log_roll_locked(l, a->now_ms);
     if (o == OUT_OK)
         o = write_batches(l, opts, a->at, whole);
     done->base_offset = first.base_offset;
-    done->last_offset = next - 1;
+    done->last_offset = end - 1;
     return o;
-}
-
-/* Which refusals carry the log's start in a Produce reply: those that Kafka finds at the log,
- * but for a few kinds. */
-static bool tells_start(enum outcome o)
-{
-    return o != OUT_MESSAGE_TOO_LARGE && o != OUT_RECORD_LIST_TOO_LARGE &&
-        o != OUT_CORRUPT_MESSAGE &&
-           o != OUT_OFFLINE && o != OUT_IO && o != OUT_NO_SPACE;
 }
 
 enum outcome log_append_op(struct store *store, const struct store_append *a,
@@ -171,13 +131,11 @@ enum outcome log_append_op(struct store *store, const struct store_append *a,
 {
     struct log *l = log_of(store);
     const struct log_options *opts = log_opts(l);
-    struct checked c = {.replaced = NULL, .log_append_time_ms = -1};
+    struct log_checked c = {.replaced = NULL, .log_append_time_ms = -1};
     enum outcome o = OUT_OK;
     *done = (struct store_appended){-1, -1, -1, -1, false, NULL, 0, NULL};
-    if (a->origin == STORE_CLIENT)
-        o = validate_batch(opts, a, &c, done);
-    else if (a->origin != STORE_REPLICA)
-        o = batch_parse(a->at, a->size, a->size, &c.batch);
+    if (a->origin != STORE_REPLICA)
+        o = log_check_batch(opts, a, &c, done);
     if (likely(o == OUT_OK)) {
         c.reached_log = true;
         pthread_mutex_lock(&l->append_lock);
@@ -189,7 +147,7 @@ enum outcome log_append_op(struct store *store, const struct store_append *a,
     }
     if (likely(o == OUT_OK) && !done->duplicate)
         done->log_append_time_ms = c.log_append_time_ms;
-    if (c.reached_log && tells_start(o))
+    if (c.reached_log && log_refusal_tells_start(o))
         done->log_start_offset = atomic_load_explicit(&l->start_offset, memory_order_relaxed);
     free(c.replaced);
     return o;

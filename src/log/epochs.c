@@ -80,6 +80,26 @@ ptrdiff_t epochs_at_offset(const struct epochs *e, int64_t offset)
     return i;
 }
 
+void epochs_end_of(const struct epochs *e, int32_t epoch, int64_t log_end, int32_t *found,
+                   int64_t *end_offset)
+{
+    *found = -1;
+    *end_offset = -1;
+    size_t above = 0; /* the first entry with a larger epoch */
+    while (above < e->count && e->list[above].epoch <= epoch)
+        above++;
+    if (epoch >= 0 && e->count > 0 && above == e->count && e->list[above - 1].epoch == epoch) {
+        *found = epoch;
+        *end_offset = log_end;
+    } else if (epoch >= 0 && above == 0 && e->count > 0) {
+        *found = epoch; /* before the first known: it ends where that begins */
+        *end_offset = e->list[0].start_offset;
+    } else if (epoch >= 0 && above < e->count) {
+        *found = e->list[above - 1].epoch;
+        *end_offset = e->list[above].start_offset;
+    }
+}
+
 enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *dir)
 {
     char path[LOG_PATH_MAX], tmp[LOG_PATH_MAX];

@@ -33,6 +33,10 @@ bool epochs_cut_end(struct epochs *e, int64_t offset);
 /* Index of the last entry at or below, -1 none. */
 ptrdiff_t epochs_at_offset(const struct epochs *e, int64_t offset);
 
+/* OffsetForLeaderEpoch in a log that ends at `log_end`; (-1, -1): unknown. */
+void epochs_end_of(const struct epochs *e, int32_t epoch, int64_t log_end, int32_t *found,
+                   int64_t *end_offset);
+
 MUST enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *dir);
 /* A missing file is no epochs; OUT_CORRUPT: build anew from the batches. */
 MUST enum outcome epochs_load(struct epochs *e, const struct log_io *io, const char *dir);

@@ -281,6 +281,55 @@ MUST enum outcome log_scan(struct log *l, int64_t from, int64_t to,
                            enum outcome (*each)(void *context, const struct log_batch *batch),
                            void *context);
 
+/* ---- what other stores of record batches (stream/) check and remember alike ---- */
+
+/* One batch of any origin but STORE_REPLICA. What a client's must be is checked, and it is patched
+ * (timestamps, checksum); the caller frees `replaced`, which is NULL after a refusal. */
+struct log_checked {
+    struct log_batch batch;
+    int64_t log_append_time_ms; /* -1 with CreateTime */
+    uint8_t *replaced;          /* malloc'ed recompressed batch, NULL: as it came */
+    bool reached_log;           /* got past what Kafka checks before it looks at the log */
+};
+MUST enum outcome log_check_batch(const struct log_options *opts, const struct store_append *a,
+                                  struct log_checked *c, struct store_appended *done);
+/* A leader's batches: whole, good checksums, ascending from `next` on; at least one. *whole: their
+ * bytes, *end: the offset behind them. */
+MUST enum outcome log_check_copy(const struct store_append *a, int64_t next,
+                                 struct log_batch *first, size_t *whole, int64_t *end);
+/* Whether a refusal carries the log's start in a Produce reply. */
+bool log_refusal_tells_start(enum outcome o);
+/* Base offset and (but for STORE_RAFT) leader epoch of a checked batch, outside the checksum. */
+void log_number_batch(uint8_t *at, const struct store_append *a, int64_t base_offset);
+
+/* The first record of a batch at or after both; place->offset stays as it is when there is none. */
+MUST enum outcome log_seek_batch(const struct log_batch *b, int64_t timestamp, int64_t start_offset,
+                                 struct store_place *place);
+
+/* What a log remembers of its batches: producers, open and aborted transactions, leader epochs. In
+ * memory; every call under a lock of the owner. */
+struct log_ledger;
+struct log_ledger *log_ledger_new(void); /* NULL: out of memory */
+void log_ledger_free(struct log_ledger *g);
+/* Before a batch of our numbering is written: its producer's sequence and epoch. A duplicate fills
+ * `done`. */
+MUST enum outcome log_ledger_admit(struct log_ledger *g, const struct log_batch *b,
+                                   enum store_origin origin, struct store_appended *done);
+/* Takes a numbered batch into account. OUT_NO_MEMORY. */
+MUST enum outcome log_ledger_note(struct log_ledger *g, const struct log_batch *b);
+int64_t log_ledger_first_open(const struct log_ledger *g); /* INT64_MAX: no open transaction */
+/* The log begins at `start` now; producers that were silent for too long go. */
+void log_ledger_cut(struct log_ledger *g, int64_t start);
+void log_ledger_expire(struct log_ledger *g, int64_t now_ms, int64_t expiration_ms);
+MUST enum outcome log_ledger_epoch_begin(struct log_ledger *g, int32_t epoch, int64_t end_offset);
+void log_ledger_epoch_end(const struct log_ledger *g, int32_t epoch, int64_t log_end,
+                          int32_t *found, int64_t *end_offset);
+int32_t log_ledger_epoch_at(const struct log_ledger *g, int64_t offset);
+int32_t log_ledger_epoch_latest(const struct log_ledger *g);
+MUST enum outcome log_ledger_aborted(const struct log_ledger *g, int64_t from, int64_t to,
+                                     struct arena *arena, struct log_aborted **list,
+                                     size_t *count);
+
 /* ---- files of a log directory ---- */
 
 struct log_meta_properties {

@@ -144,14 +144,4 @@ void listing_free(struct listing *f);
 /* Deletes the partition's leftovers: what was being deleted or cleaned; ends interrupted swaps. */
 MUST enum outcome listing_tidy(const struct log_io *io, const char *dir);
 
-/* What a client's batch must be; patches it (timestamps, checksum). */
-struct checked {
-    struct log_batch batch;
-    int64_t log_append_time_ms; /* -1 with CreateTime */
-    uint8_t *replaced;          /* malloc'ed recompressed batch, NULL: as it came */
-    bool reached_log;           /* got past what Kafka checks before it looks at the log */
-};
-MUST enum outcome validate_batch(const struct log_options *opts, const struct store_append *a,
-                                 struct checked *c, struct store_appended *done);
-
 #endif

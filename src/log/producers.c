@@ -151,6 +151,27 @@ enum outcome producers_check_marker(const struct producers *p, const struct log_
     return coordinator_epoch < at->coordinator_epoch ? OUT_TXN_COORDINATOR_FENCED : OUT_OK;
 }
 
+enum outcome producers_admit(struct producers *p, const struct log_batch *b,
+                             enum store_origin origin, struct store_appended *done)
+{
+    const struct producer_batch *twin;
+    enum outcome o = producers_reserve(p);
+    if (o != OUT_OK)
+        return o;
+    if (batch_is_control(b))
+        return producers_check_marker(p, b);
+    if (origin != STORE_CLIENT)
+        return OUT_OK;
+    o = producers_check(p, b, &twin);
+    if (o == OUT_OK && twin != NULL) {
+        done->duplicate = true;
+        done->last_offset = twin->last_offset;
+        done->base_offset = twin->last_offset - twin->offset_delta;
+        done->log_append_time_ms = twin->timestamp;
+    }
+    return o;
+}
+
 static void set_epoch(struct producer *at, int32_t epoch)
 {
     if (at->epoch == epoch)

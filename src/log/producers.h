@@ -42,6 +42,12 @@ struct producer_ended {
     enum log_marker type;
 };
 
+/* Whether what ended was a transaction, by abort. */
+static inline bool producer_aborted(const struct producer_ended *e)
+{
+    return e->producer_id >= 0 && e->first_offset >= 0 && e->type == LOG_MARKER_ABORT;
+}
+
 void producers_fini(struct producers *p);
 void producers_clear(struct producers *p);
 
@@ -54,6 +60,11 @@ int32_t producer_last_sequence(const struct producer *at); /* -1: no batch is kn
  * OUT_OUT_OF_ORDER_SEQUENCE, OUT_INVALID_PRODUCER_EPOCH, OUT_INVALID_TXN_STATE. */
 MUST enum outcome producers_check(const struct producers *p, const struct log_batch *b,
                                   const struct producer_batch **twin);
+
+/* Before a numbered batch is written: room for its producer, then sequence and epoch. A duplicate
+ * is answered from the producer's state, in `done`. */
+MUST enum outcome producers_admit(struct producers *p, const struct log_batch *b,
+                                  enum store_origin origin, struct store_appended *done);
 
 /* Room for one more producer, so that the update after a write cannot fail. */
 MUST enum outcome producers_reserve(struct producers *p);

@@ -26,8 +26,8 @@ static enum outcome max_timestamp(struct log *l, struct segment *s, int64_t *tim
 }
 
 /* The first record of the batch at or after both; a control batch counts like any other. */
-static enum outcome find_record(const struct log_batch *b, int64_t timestamp, int64_t start_offset,
-                                struct store_place *place)
+enum outcome log_seek_batch(const struct log_batch *b, int64_t timestamp, int64_t start_offset,
+                            struct store_place *place)
 {
     struct log_records walk;
     struct log_record r;
@@ -64,7 +64,7 @@ static enum outcome seek_segment(struct log *l, struct segment *s, int64_t times
     while (place->offset < 0 && (o = scan_next(&scan, &b)) == OUT_OK) {
         if (b.max_timestamp < timestamp || b.last_offset < start_offset)
             continue;
-        o = find_record(&b, timestamp, start_offset, place);
+        o = log_seek_batch(&b, timestamp, start_offset, place);
         if (o != OUT_OK)
             break;
     }

@@ -13,6 +13,12 @@ void txnindex_fini(struct txnindex *t)
     *t = (struct txnindex){0};
 }
 
+struct log_aborted txnindex_entry(const struct producer_ended *ended, int64_t first_open)
+{
+    return (struct log_aborted){ended->producer_id, ended->first_offset, ended->last_offset,
+                                MIN(first_open, ended->last_offset + 1)};
+}
+
 enum outcome txnindex_add(struct txnindex *t, const struct log_aborted *a)
 {
     if (t->count == t->room) {
@@ -34,6 +40,42 @@ void txnindex_cut(struct txnindex *t, int64_t start, int64_t end)
         if (t->list[i].last_offset >= start && t->list[i].last_offset < end)
             t->list[kept++] = t->list[i];
     t->count = kept;
+}
+
+static void sort_by_first(struct log_aborted *list, size_t count)
+{
+    for (size_t i = 1; i < count; i++) { /* few, and nearly in order */
+        struct log_aborted a = list[i];
+        size_t k = i;
+        for (; k > 0 && list[k - 1].first_offset > a.first_offset; k--)
+            list[k] = list[k - 1];
+        list[k] = a;
+    }
+}
+
+enum outcome txnindex_overlapping(const struct txnindex *t, int64_t from, int64_t to,
+                                  struct arena *arena, struct log_aborted **list, size_t *count)
+{
+    enum outcome o = OUT_OK;
+    *list = NULL;
+    *count = 0;
+    for (size_t pass = 0; pass < 2 && o == OUT_OK; pass++) {
+        size_t n = 0;
+        for (size_t i = 0; i < t->count; i++) {
+            const struct log_aborted *a = &t->list[i];
+            if (a->last_offset < from || a->first_offset >= to)
+                continue;
+            if (pass == 1)
+                (*list)[n] = *a;
+            n++;
+        }
+        *count = n;
+        if (pass == 0 && (*list = arena_array(arena, struct log_aborted, n)) == NULL)
+            o = OUT_NO_MEMORY;
+    }
+    if (o == OUT_OK)
+        sort_by_first(*list, *count);
+    return o;
 }
 
 static void put_entry(uint8_t entry[static TXNINDEX_ENTRY], const struct log_aborted *a)

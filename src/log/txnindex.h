@@ -9,6 +9,7 @@
 #define LOG_TXNINDEX_H
 
 #include "log/io.h"
+#include "log/producers.h"
 
 #define TXNINDEX_ENTRY 34
 
@@ -17,8 +18,15 @@ struct txnindex {
     size_t count, room;
 };
 
+/* What stands of an aborted transaction; first_open: of the oldest that is still open. */
+struct log_aborted txnindex_entry(const struct producer_ended *ended, int64_t first_open);
+
 void txnindex_fini(struct txnindex *t);
 MUST enum outcome txnindex_add(struct txnindex *t, const struct log_aborted *a);
+/* Those overlapping [from, to), ascending by first offset, in the arena. */
+MUST enum outcome txnindex_overlapping(const struct txnindex *t, int64_t from, int64_t to,
+                                       struct arena *arena, struct log_aborted **list,
+                                       size_t *count);
 /* Forgets what ends before `start` or at and after `end`. */
 void txnindex_cut(struct txnindex *t, int64_t start, int64_t end);
 /* Appends one entry to a segment's file, which comes into being with it. */

@@ -133,7 +133,7 @@ static enum outcome trust_claims(struct walk *w, const struct log_batch *b)
 
 /* The same batch with its records in the topic's compression. */
 static enum outcome recompress(const struct log_options *opts, struct bytes records,
-                               struct checked *c)
+                               struct log_checked *c)
 {
     uint8_t *packed, *at;
     size_t size;
@@ -160,7 +160,7 @@ static enum outcome recompress(const struct log_options *opts, struct bytes reco
     return o;
 }
 
-static enum outcome check_records(struct walk *w, struct checked *c)
+static enum outcome check_records(struct walk *w, struct log_checked *c)
 {
     const struct log_options *opts = w->opts;
     const struct log_batch *b = &c->batch;
@@ -201,11 +201,15 @@ static bool patch(const struct walk *w, uint8_t *at, struct log_batch *b)
     return true;
 }
 
-enum outcome validate_batch(const struct log_options *opts, const struct store_append *a,
-                            struct checked *c, struct store_appended *done)
+enum outcome log_check_batch(const struct log_options *opts, const struct store_append *a,
+                             struct log_checked *c, struct store_appended *done)
 {
     struct walk w = {.opts = opts, .a = a, .done = done, .max_timestamp = -1};
     c->replaced = NULL;
+    c->log_append_time_ms = -1;
+    c->reached_log = false;
+    if (a->origin != STORE_CLIENT)
+        return batch_parse(a->at, a->size, a->size, &c->batch);
     c->log_append_time_ms = opts->timestamp_type == LOG_APPEND_TIME ? a->now_ms : -1;
     enum outcome o = take_header(a, &c->batch);
     if (o == OUT_CORRUPT_MESSAGE)
