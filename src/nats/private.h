@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the door share: the door, its part on each reactor, connections and
+ * subscriptions. All fields of a session, a subscription and a nats_shard are of one reactor's
+ * thread; figures may be read by others.
+ */
+#ifndef NATS_PRIVATE_H
+#define NATS_PRIVATE_H
+
+#include "base/check.h"
+#include "base/list.h"
+#include "broker/link.h"
+#include "nats/auth.h"
+#include "nats/nats.h"
+#include "nats/parse.h"
+#include "watch/watch.h"
+
+#define NATS_ID_SIZE 57        /* a server's id: 56 characters of base32 */
+#define NATS_NONCE_SIZE 16     /* 15 characters */
+#define NATS_BUSY_BYTES MiB(1) /* output that waits before a subscription keeps a backlog */
+#define NATS_LEND_BYTES KiB(16) /* payloads from this size on are not copied into the output */
+
+enum nats_count {
+    NATS_IN_MESSAGES, NATS_OUT_MESSAGES, NATS_IN_BYTES, NATS_OUT_BYTES, NATS_SLOW, NATS_STALE,
+    NATS_AUTH_FAILED, NATS_PROTOCOL_ERRORS, NATS_SUBS_MADE, NATS_SUBS_GONE, NATS_COUNTS
+};
+
+struct nats_session;
+
+struct nats_shard {
+    struct nats *nats;
+    struct shard *shard;
+    struct live_shard *live;
+    struct list sessions;         /* nats_session.node */
+    struct list held;             /* nats_session.held: publishers that wait for room */
+    struct list pressed;          /* nats_session.pressed: their sockets take little */
+    struct nats_sub *dead;        /* removed in this turn, freed at its end */
+    struct shard_hook flush, bury;
+    struct shard_timer sweep;     /* while somebody is pressed */
+    struct mail lame_duck;
+    struct shard_timer duck_timer; /* closes one connection after the other */
+    int64_t duck_step_ns;
+    size_t plenty;                /* output of a link from which on more is looked at closely */
+    size_t tail_of;               /* the size that `tail` says */
+    uint8_t tail_size;
+    char tail[16];
+    _Atomic uint64_t counts[NATS_COUNTS];
+} CACHE_ALIGNED;
+
+struct nats {
+    struct nats_options options;
+    struct nats_limits limits;
+    struct live *live;
+    struct nats_users *users;     /* NULL: everyone may do everything */
+    struct nats_shard *shards;
+    int64_t started_ms;
+    char id[NATS_ID_SIZE];
+    char *host, *name;
+    struct bytes info;            /* what INFO says to everyone, without the last brace */
+    _Atomic uint64_t last_cid;
+    _Atomic int64_t connections;
+    _Atomic bool lame_duck;
+    /* A subject that names a topic: true when the message went into its log, from where it reaches
+     * its subscribers. NULL: there are no topics. */
+    bool (*publish_topic)(struct nats_session *s, struct live_message *m);
+};
+
+/* Subscriptions of a connection by sid: open addressing, linear probing. */
+struct nats_subs {
+    struct nats_sub **slots;
+    uint32_t mask, count;         /* mask 0: no table yet */
+};
+
+struct nats_session {
+    struct link *link;
+    struct nats_shard *home;
+    struct list node, held, pressed, busy; /* busy: head of live_sub.busy */
+    struct nats_subs subs;
+    const struct nats_user *user; /* NULL: nobody in particular */
+    struct nats_replies *replies; /* subjects it may answer to; NULL: none so far */
+    char *about;                  /* name, lang, version, user: four terminated strings, or NULL */
+    struct shard_timer timer;     /* to identify itself, then pings */
+    uint64_t cid;
+    int64_t opened_ms, last_in_ns, last_in_ms, ping_ns, rtt_ns;
+    uint64_t in_messages, out_messages, in_bytes, out_bytes;
+    uint64_t sent_mark;           /* while pressed: what was sent when there was progress last */
+    int64_t mark_ns;
+    uint8_t protocol, pings_out;
+    bool verbose : 1, pedantic : 1, echo : 1, headers : 1, no_responders : 1;
+    bool connected : 1;           /* CONNECT was seen */
+    bool authorized : 1;
+    bool first_pong : 1, closing : 1, is_held : 1, is_pressed : 1, counted : 1;
+    char nonce[NATS_NONCE_SIZE];  /* "": none was given */
+};
+
+struct nats_sub {
+    struct live_sub live;         /* live.owner: its session */
+    struct nats_sub *next_dead;
+    uint64_t delivered, max;      /* max 0: no end */
+    uint32_t hash;
+    uint16_t sid_size, subject_size, queue_size;
+    bool filtered;                /* some subjects under it are denied to its user */
+    char text[];                  /* sid, a blank, subject, queue */
+};
+
+static inline struct bytes nats_sub_sid(const struct nats_sub *sub)
+{
+    return bytes_view(sub->text, sub->sid_size);
+}
+
+static inline struct bytes nats_sub_subject(const struct nats_sub *sub)
+{
+    return bytes_view(sub->text + sub->sid_size + 1, sub->subject_size);
+}
+
+static inline struct bytes nats_sub_queue(const struct nats_sub *sub)
+{
+    return bytes_view(sub->text + sub->sid_size + 1 + sub->subject_size, sub->queue_size);
+}
+
+static inline void nats_count(struct nats_shard *h, enum nats_count which, uint64_t n)
+{
+    watch_add(&h->counts[which], n);
+}
+
+/* The door that is open, NULL: none. */
+extern struct nats *nats_door_open;
+
+/* ---- session.c ---- */
+
+/* Sends -ERR with one of the protocol's texts; clients give up on any other. */
+COLD void nats_error(struct nats_session *s, const char *text);
+/* Ends the connection, after -ERR `text` if that is not NULL. */
+COLD void nats_end(struct nats_session *s, const char *text);
+COLD void nats_slow_consumer(struct nats_session *s);
+/* Writes, and ends the connection when there is no memory for it. */
+void nats_say(struct nats_session *s, struct bytes text);
+
+/* ---- info.c ---- */
+
+enum nats_info { NATS_INFO_FIRST, NATS_INFO_CONNECTED, NATS_INFO_LAME_DUCK };
+/* Makes nats->info. */
+MUST enum outcome nats_info_make(struct nats *n);
+void nats_info_send(struct nats_session *s, enum nats_info which);
+/* CONNECT's JSON; answers and ends the connection where that is due. */
+void nats_connect(struct nats_session *s, struct bytes json);
+
+/* ---- sub.c ---- */
+
+void nats_subscribe(struct nats_session *s, const struct nats_op *op);
+void nats_unsubscribe(struct nats_session *s, const struct nats_op *op);
+/* Out of the table and the engine at once; freed at the end of the turn. */
+void nats_sub_remove(struct nats_session *s, struct nats_sub *sub);
+void nats_subs_clear(struct nats_session *s);
+void nats_bury(struct nats_shard *h);
+/* A plain subscription of the connection that a subject falls under, NULL: none. */
+struct nats_sub *nats_sub_for(struct nats_session *s, struct bytes subject);
+
+/* ---- deliver.c ---- */
+
+enum live_taken nats_deliver(struct live_sub *sub, const struct live_message *m);
+void nats_overflowed(struct live_sub *sub);
+
+/* ---- publish.c ---- */
+
+void nats_publish(struct nats_session *s, const struct nats_op *op);
+void nats_hold(struct nats_session *s);
+void nats_go_on(struct nats_shard *h); /* those held, while there is room */
+
+/* ---- header.c ---- */
+
+/* The value of the first header of that name, at NULL: none. */
+struct bytes nats_header(struct bytes headers, const char *name);
+/* Whole seconds ("30") or a duration as Go writes it ("1m30s"); false: neither. */
+bool nats_duration(struct bytes text, int64_t *ms);
+/* The deadline that a Nats-TTL gives; 0: none, or not a time to live. */
+int64_t nats_deadline(struct bytes headers, int64_t wall_ms);
+
+/* ---- keep.c ---- */
+
+void nats_keep_alive(struct nats_session *s); /* starts the timer for what is due next */
+void nats_first_ping(struct nats_session *s);
+void nats_pressed(struct nats_session *s);
+void nats_relieved(struct nats_session *s);
+void nats_duck(struct mail *mail);
+
+#endif
