@@ -70,7 +70,7 @@ static int64_t level_next(const struct wheel *w, unsigned level)
     return MAX(start, w->tick_ms);
 }
 
-/* The first slot that time reaches, a higher level first: its timers may belong before. -1: none. */
+/* The first slot that time reaches, the higher level of two: it may hold earlier ones. -1: none. */
 static int next_level(const struct wheel *w, int64_t *at)
 {
     int found = -1;
