@@ -54,6 +54,19 @@ struct segment *segments_hold_after(struct log *l, int64_t offset)
     return s;
 }
 
+struct segment *segments_hold_next(struct log *l, const struct segment *s, int64_t offset)
+{
+    size_t i;
+    struct segments *list = segments_enter(l);
+    if (segments_at(list, s->base_offset, &i) && list->at[i] == s)
+        i++;
+    else if (!segments_at(list, MAX(offset, s->base_offset), &i))
+        i = 0; /* retention was faster */
+    struct segment *next = i < list->count ? hold(list->at[i]) : NULL;
+    segments_leave(l);
+    return next;
+}
+
 void segments_reclaim(struct log *l)
 {
     if (l->retired == NULL || atomic_load(&l->readers) != 0)

@@ -130,7 +130,8 @@ static enum outcome file_end(const struct log_io *io, const char *path, int64_t 
     return o == OUT_IO || o == OUT_NO_MEMORY ? o : OUT_OK;
 }
 
-/* The segments that a swap file replaces begin within its offsets. */
+/* The segments that a swap file replaces begin within its offsets. Whatever is done, the .log comes
+ * last: as long as one is there, a next attempt does the same again. */
 static enum outcome finish_swap(const struct log_io *io, const char *dir, int64_t base,
                                 const struct listing *now)
 {
@@ -140,16 +141,19 @@ static enum outcome finish_swap(const struct log_io *io, const char *dir, int64_
     enum outcome o = file_end(io, from, base, &end);
     for (size_t i = 0; o == OUT_OK && i < now->count[FILE_LOG]; i++) {
         int64_t old = now->offsets[FILE_LOG][i];
-        for (int k = 0; old >= base && old < end && k < FILE_SNAPSHOT; k++) {
+        bool replaced = old == base || (old > base && old < end);
+        for (int k = FILE_SNAPSHOT - 1; replaced && k >= 0; k--) {
             segment_path(to, dir, old, (enum segment_file)k, "");
             if (io->unlink(to) != 0 && errno != ENOENT)
                 o = fail(outcome_of_errno(errno), "unlink %s", to);
         }
     }
-    for (int k = 0; o == OUT_OK && k < FILE_SNAPSHOT; k++) {
+    for (int k = FILE_SNAPSHOT - 1; o == OUT_OK && k >= 0; k--) {
+        if (k == FILE_LOG)
+            o = io_sync_dir(io, dir);
         segment_path(from, dir, base, (enum segment_file)k, ".swap");
         segment_path(to, dir, base, (enum segment_file)k, "");
-        if (io->rename(from, to) != 0 && errno != ENOENT)
+        if (o == OUT_OK && io->rename(from, to) != 0 && errno != ENOENT)
             o = fail(outcome_of_errno(errno), "rename %s", from);
     }
     errno = 0;

@@ -33,6 +33,8 @@ void log_options_default(struct log_options *o)
         .compression_level = INT32_MIN,
         .producer_expiration_ms = 86400000,
         .file_delete_delay_ms = 60000,
+        .delete_retention_ms = 86400000,
+        .max_compaction_lag_ms = INT64_MAX,
     };
 }
 
@@ -117,6 +119,7 @@ static void log_free(struct log *l)
     pthread_mutex_destroy(&l->append_lock);
     pthread_mutex_destroy(&l->open_lock);
     pthread_mutex_destroy(&l->flush_lock);
+    pthread_mutex_destroy(&l->layout_lock);
     free(l->path);
     free(l);
 }
@@ -138,6 +141,7 @@ static enum outcome log_new(const struct log_open *what, struct log **log)
     pthread_mutex_init(&l->append_lock, NULL);
     pthread_mutex_init(&l->open_lock, NULL);
     pthread_mutex_init(&l->flush_lock, NULL);
+    pthread_mutex_init(&l->layout_lock, NULL);
     l->path = strdup(what->path);
     if (l->path == NULL || log_configure(l, &what->options) != OUT_OK) {
         log_free(l);

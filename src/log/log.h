@@ -41,6 +41,9 @@ struct log_options {
     enum log_validation validation; /* FULL decompresses what clients send and walks the records */
     int64_t producer_expiration_ms;
     int64_t file_delete_delay_ms;
+    int64_t delete_retention_ms;    /* compaction keeps tombstones and markers for so long */
+    int64_t min_compaction_lag_ms;  /* younger records are not compacted */
+    int64_t max_compaction_lag_ms;  /* older ones are, however few */
 };
 void log_options_default(struct log_options *o);
 
@@ -119,6 +122,40 @@ void log_recovered(const struct log *l, struct log_recovered *r);
  * file_delete_delay ago, closes idle files. `deleted`: segments dropped (the start offset
  * moved). */
 MUST enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted);
+
+/* ---- compaction: one background thread a log; appends, reads and retention go on ---- */
+
+/* What there is to compact. Below first_dirty an earlier pass was. */
+struct log_dirt {
+    int64_t first_dirty;   /* as given, or the log's start when it lies outside the log */
+    int64_t end;           /* a segment's base: from there on nothing may be compacted yet */
+    int64_t clean_bytes, dirty_bytes;
+    bool due;              /* max_compaction_lag_ms demands it */
+};
+/* Rolls the active segment when max_compaction_lag_ms wants it compacted. May read a few headers.
+ */
+MUST enum outcome log_dirt(struct log *l, int64_t first_dirty, int64_t now_ms, struct log_dirt *d);
+
+struct log_compact {
+    int64_t first_dirty, end; /* as log_dirt said */
+    int64_t now_ms;
+    size_t key_bytes;         /* memory for keys, 24 bytes each; more keys take several passes */
+    double key_load;          /* up to which it is filled, 0.9 */
+    /* After each bite of bytes read or written; may wait; false ends the pass. NULL: go on. */
+    bool (*go_on)(void *context, size_t bytes);
+    void *context;
+};
+struct log_compacted {
+    int64_t next_dirty;       /* first_dirty of the next pass; as it was when this one failed */
+    int64_t bytes_read, bytes_written;
+    int64_t records_read, records_kept;
+    int64_t invalid;          /* records without key (dropped), batches that can't be read (kept) */
+    int32_t segments_before, segments_after;
+};
+/* One pass, offsets stay as they are. OUT_CLOSED: go_on ended it; OUT_AGAIN: retention was faster.
+ * A failure leaves the log as good as it was; when files can't be renamed it goes offline. */
+MUST enum outcome log_compact(struct log *l, const struct log_compact *what,
+                              struct log_compacted *done);
 
 /* Starts writing the active segment's pages to disk when some MiB wait for it; does not wait for
  * them. Optional: keeps later flushes short under a heavy load that nobody flushes. Not for

@@ -4,8 +4,9 @@
  *   append_lock  active segment, producers, epochs, the segment list, retired lists, deleted files
  *   open_lock    opening and closing the bodies of sealed segments
  *   flush_lock   one flush at a time
+ *   layout_lock  which files the directory has: retention and the swap of a compaction
  *   atomics      read by anybody; end_offset is published after the bytes and the segment's size
- * Order: flush_lock, append_lock, open_lock.
+ * Order: flush_lock, layout_lock, append_lock, open_lock.
  */
 #ifndef LOG_PARTITION_H
 #define LOG_PARTITION_H
@@ -42,7 +43,7 @@ struct log {
     char *path;
     struct uuid topic_id;
     struct log_recovered recovered;
-    pthread_mutex_t append_lock, open_lock, flush_lock;
+    pthread_mutex_t append_lock, open_lock, flush_lock, layout_lock;
     _Atomic(struct options_box *) options;
 
     struct CACHE_ALIGNED {          /* under append_lock */
@@ -95,6 +96,9 @@ bool segments_at(const struct segments *list, int64_t offset, size_t *i);
 struct segment *segments_hold_at(struct log *l, int64_t offset); /* NULL: none */
 /* The first segment with a base above `offset`, held; NULL: none. */
 struct segment *segments_hold_after(struct log *l, int64_t offset);
+/* The one to go on with behind `s`, which the caller holds and has read up to `offset`: the next in
+ * the list, or, where a compaction replaced `s` meanwhile, what has taken its place. */
+struct segment *segments_hold_next(struct log *l, const struct segment *s, int64_t offset);
 
 /* Publishes a new list of `count` segments (their holds are the list's own: taken here) and retires
  * the old one. Under append_lock. */
@@ -120,6 +124,9 @@ MUST enum outcome log_seek_op(struct store *s, int64_t timestamp, struct store_p
 MUST enum outcome log_trim_op(struct store *s, int64_t offset, int64_t *start_offset);
 MUST enum outcome log_flush_op(struct store *s, int64_t *flushed_offset);
 void log_stat_op(struct store *s, struct store_stat *stat);
+
+/* Largest timestamp of a segment, -1 none; from its time index when it is not known yet. */
+MUST enum outcome log_segment_newest(struct log *l, struct segment *s, int64_t *timestamp);
 
 static inline struct log *log_of(struct store *s)
 {

@@ -109,11 +109,12 @@ enum outcome log_read_op(struct store *store, const struct store_read *r, struct
     while (s != NULL) {
         enum outcome o = view_segment(l, s, r, view);
         if (view->hold == NULL) {
-            int64_t base = s->base_offset;
+            /* On behind a gap that compaction left, or a roll meanwhile. */
+            struct segment *next = o == OUT_END ? segments_hold_next(l, s, r->offset) : NULL;
             store_hold_drop(&s->hold);
             if (o != OUT_END)
                 return o;
-            s = segments_hold_after(l, base); /* a gap that compaction left, or a roll meanwhile */
+            s = next;
             continue;
         }
         view->segment_done = view->segment_done && !is_last(l, s);
@@ -124,8 +125,9 @@ enum outcome log_read_op(struct store *store, const struct store_read *r, struct
     return r->offset < atomic_load(&l->start_offset) ? OUT_OFFSET_OUT_OF_RANGE : OUT_OK;
 }
 
-/* Batches of one held segment. OUT_END: go on with the next one; else the scan's result. */
-static enum outcome scan_segment(struct log *l, struct segment *s, int64_t from, int64_t to,
+/* Batches of one held segment. OUT_END: go on with the next one, from *from on; else the scan's
+ * result. */
+static enum outcome scan_segment(struct log *l, struct segment *s, int64_t *from, int64_t to,
                                  enum outcome (*each)(void *,
                                                       const struct log_batch *), void *context)
 {
@@ -135,7 +137,7 @@ static enum outcome scan_segment(struct log *l, struct segment *s, int64_t from,
     uint64_t position = 0, size = atomic_load_explicit(&s->size, memory_order_acquire);
     enum outcome o = segment_body(l, s, &body);
     if (o == OUT_OK)
-        o = segment_find(body, l->io, s, size, from, &position, &b);
+        o = segment_find(body, l->io, s, size, *from, &position, &b);
     if (o != OUT_OK)
         return o;
     scan_init(&scan, l->io, body->fd, position, size);
@@ -144,6 +146,7 @@ static enum outcome scan_segment(struct log *l, struct segment *s, int64_t from,
         done = b.base_offset >= to;
         o = done ? OUT_OK : each(context, &b);
         done |= o != OUT_OK;
+        *from = b.last_offset + 1;
     }
     scan_fini(&scan);
     if (!done && (o == OUT_MORE || o == OUT_CORRUPT_MESSAGE || o == OUT_INVALID_RECORD))
@@ -161,12 +164,12 @@ enum outcome log_scan(struct log *l, int64_t from, int64_t to,
     if (s == NULL)
         s = segments_hold_after(l, from);
     while (s != NULL) {
-        int64_t base = s->base_offset;
-        enum outcome o = scan_segment(l, s, from, to, each, context);
+        enum outcome o = scan_segment(l, s, &from, to, each, context);
+        struct segment *next = o == OUT_END ? segments_hold_next(l, s, from) : NULL;
         store_hold_drop(&s->hold);
         if (o != OUT_END)
             return o;
-        s = segments_hold_after(l, base);
+        s = next;
     }
     return OUT_OK;
 }

@@ -119,6 +119,8 @@ static enum outcome count_deletable(struct log *l, const struct log_options *opt
         if (active && size == 0)
             break;
         bool goes = next <= start && !active;
+        if (size == 0) /* compaction left nothing: it goes with those around it */
+            goes |= opts->cleanup_delete && opts->retention_ms >= 0;
         if (opts->cleanup_delete && opts->retention_ms >= 0 && newest == TIME_UNKNOWN) {
             struct body *body;
             enum outcome o = segment_body(l, s, &body);
@@ -222,6 +224,7 @@ enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted)
     *deleted = 0;
     if (atomic_load(&l->offline))
         return OUT_OFFLINE;
+    pthread_mutex_lock(&l->layout_lock);
     pthread_mutex_lock(&l->append_lock);
     enum outcome o = count_deletable(l, opts, now_ms, atomic_load(&l->list), &count, &all);
     if (o == OUT_OK && all) {
@@ -240,6 +243,7 @@ enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted)
             sched_yield();
     }
     pthread_mutex_unlock(&l->append_lock);
+    pthread_mutex_unlock(&l->layout_lock);
     close_idle(l);
     return o;
 }

@@ -9,8 +9,7 @@
 
 #define INFLATE_MAX MiB(256) /* a batch that decompresses to more is passed over */
 
-/* Largest timestamp of a segment, from its time index when it is not known yet. */
-static enum outcome max_timestamp(struct log *l, struct segment *s, int64_t *timestamp)
+enum outcome log_segment_newest(struct log *l, struct segment *s, int64_t *timestamp)
 {
     struct body *body;
     *timestamp = atomic_load(&s->max_timestamp);
@@ -80,14 +79,14 @@ static enum outcome seek_time(struct log *l, int64_t timestamp, struct store_pla
     if (s == NULL)
         s = segments_hold_after(l, start);
     while (s != NULL) {
-        int64_t largest, base = s->base_offset;
-        o = max_timestamp(l, s, &largest);
+        int64_t largest;
+        o = log_segment_newest(l, s, &largest);
         if (o == OUT_OK && largest >= timestamp)
             o = seek_segment(l, s, timestamp, start, place);
+        bool on = o == OUT_OK && place->offset < 0;
+        struct segment *next = on ? segments_hold_next(l, s, start) : NULL;
         store_hold_drop(&s->hold);
-        if (o != OUT_OK || place->offset >= 0)
-            break;
-        s = segments_hold_after(l, base);
+        s = next;
     }
     return o;
 }
@@ -102,11 +101,12 @@ static enum outcome largest_timestamp(struct log *l, int64_t *timestamp)
     if (s == NULL)
         s = segments_hold_after(l, start);
     while (s != NULL && o == OUT_OK) {
-        int64_t largest, base = s->base_offset;
-        o = max_timestamp(l, s, &largest);
+        int64_t largest;
+        o = log_segment_newest(l, s, &largest);
         *timestamp = MAX(*timestamp, largest);
+        struct segment *next = o == OUT_OK ? segments_hold_next(l, s, start) : NULL;
         store_hold_drop(&s->hold);
-        s = o == OUT_OK ? segments_hold_after(l, base) : NULL;
+        s = next;
     }
     return o;
 }

@@ -67,7 +67,8 @@ enum outcome segment_new(const struct log_io *io, const char *dir, int64_t base_
     return OUT_OK;
 }
 
-static enum outcome body_new(const struct segment *s, int flags, struct body **body)
+static enum outcome body_new(const struct segment *s, const char *suffix, int flags,
+                             struct body **body)
 {
     char path[LOG_PATH_MAX];
     struct body *b = calloc(1, sizeof *b);
@@ -75,7 +76,7 @@ static enum outcome body_new(const struct segment *s, int flags, struct body **b
         return OUT_NO_MEMORY;
     index_init(&b->offsets, INDEX_OFFSETS);
     index_init(&b->times, INDEX_TIMES);
-    segment_path(path, s->dir, s->base_offset, FILE_LOG, "");
+    segment_path(path, s->dir, s->base_offset, FILE_LOG, suffix);
     enum outcome o = io_open(s->io, path, flags, &b->fd);
     if (o != OUT_OK) {
         free(b);
@@ -89,7 +90,7 @@ enum outcome segment_open_active(struct segment *s)
 {
     struct body *b;
     check(atomic_load(&s->body) == NULL);
-    enum outcome o = body_new(s, O_RDWR | O_CREAT, &b);
+    enum outcome o = body_new(s, "", O_RDWR | O_CREAT, &b);
     if (o == OUT_OK)
         atomic_store(&s->body, b);
     return o;
@@ -105,7 +106,7 @@ enum outcome segment_create(const struct log_io *io, const char *dir, int64_t ba
     s->created_ms = now_ms;
     s->max_timestamp = -1;
     struct body *b;
-    o = body_new(s, O_RDWR | O_CREAT | O_TRUNC, &b);
+    o = body_new(s, "", O_RDWR | O_CREAT | O_TRUNC, &b);
     if (o == OUT_OK) {
         atomic_store(&s->body, b);
         atomic_store(&s->unsaved, true);
@@ -116,6 +117,26 @@ enum outcome segment_create(const struct log_io *io, const char *dir, int64_t ba
         store_hold_drop(&s->hold);
         return o;
     }
+    *segment = s;
+    return OUT_OK;
+}
+
+enum outcome segment_create_cleaned(const struct log_io *io, const char *dir, int64_t base_offset,
+                                    struct segment **segment)
+{
+    struct segment *s;
+    struct body *b;
+    enum outcome o = segment_new(io, dir, base_offset, 0, &s);
+    if (o != OUT_OK)
+        return o;
+    o = body_new(s, ".cleaned", O_RDWR | O_CREAT | O_TRUNC, &b);
+    if (o != OUT_OK) {
+        store_hold_drop(&s->hold);
+        return o;
+    }
+    atomic_store(&s->body, b);
+    atomic_store(&s->max_timestamp, -1);
+    atomic_store(&s->used, true);
     *segment = s;
     return OUT_OK;
 }
@@ -142,7 +163,7 @@ static enum outcome open_sealed(struct log *l, struct segment *s, struct body **
 {
     char path[LOG_PATH_MAX];
     struct body *b;
-    enum outcome o = body_new(s, O_RDONLY, &b);
+    enum outcome o = body_new(s, "", O_RDONLY, &b);
     if (o != OUT_OK)
         return o;
     segment_path(path, s->dir, s->base_offset, FILE_INDEX, "");
@@ -223,22 +244,27 @@ void segment_note_end(struct segment *s)
                        (int32_t)(s->max_timestamp_offset - s->base_offset));
 }
 
-enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
+enum outcome segment_save_indexes_as(struct segment *s, const char *suffix, enum io_sync sync)
 {
     char path[LOG_PATH_MAX];
     struct body *b = atomic_load(&s->body);
-    segment_path(path, s->dir, s->base_offset, FILE_INDEX, "");
+    segment_path(path, s->dir, s->base_offset, FILE_INDEX, suffix);
     enum outcome o = index_save(&b->offsets, s->io, path, sync);
-    segment_path(path, s->dir, s->base_offset, FILE_TIMEINDEX, "");
+    segment_path(path, s->dir, s->base_offset, FILE_TIMEINDEX, suffix);
     if (o == OUT_OK)
         o = index_save(&b->times, s->io, path, sync);
     if (o != OUT_OK) { /* a part looks like a whole one: better none, it is rebuilt */
         s->io->unlink(path);
-        segment_path(path, s->dir, s->base_offset, FILE_INDEX, "");
+        segment_path(path, s->dir, s->base_offset, FILE_INDEX, suffix);
         s->io->unlink(path);
         errno = 0;
     }
     return o;
+}
+
+enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
+{
+    return segment_save_indexes_as(s, "", sync);
 }
 
 enum outcome segment_find(struct body *body, const struct log_io *io, const struct segment *s,

@@ -50,6 +50,9 @@ MUST enum outcome segment_new(const struct log_io *io, const char *dir, int64_t 
 /* Makes the files of an empty segment and opens it for appending. */
 MUST enum outcome segment_create(const struct log_io *io, const char *dir, int64_t base_offset,
                                  int64_t now_ms, struct segment **segment);
+/* Makes the .log.cleaned of a compaction's result: a body with indexes in memory, empty. */
+MUST enum outcome segment_create_cleaned(const struct log_io *io, const char *dir,
+                                         int64_t base_offset, struct segment **segment);
 /* Opens for appending: a body with indexes in memory, empty; load them or scan. */
 MUST enum outcome segment_open_active(struct segment *s);
 
@@ -66,6 +69,9 @@ void segment_note_batch(struct segment *s, const struct log_batch *b, uint64_t p
 void segment_note_end(struct segment *s);
 /* Writes both index files. */
 MUST enum outcome segment_save_indexes(struct segment *s, enum io_sync sync);
+
+/* With a suffix behind their names. */
+MUST enum outcome segment_save_indexes_as(struct segment *s, const char *suffix, enum io_sync sync);
 
 /* Finds the first batch whose last offset is at or above `offset` in the first `size` bytes.
  * OUT_END: none. `header` gets its fields; `at` in it is not valid. */
