@@ -22,15 +22,14 @@ static size_t slab_room(const struct stream *s, size_t size)
     return MAX(MIN(MAX(room, SLAB_MIN), SLAB_MAX), size);
 }
 
-/* The slab that has room for `size` bytes of batches up to base offset `last`. */
-static enum outcome make_room(struct stream *s, size_t size, int64_t last, struct slab **slab)
+/* The slab that has room for `size` bytes. */
+static enum outcome make_room(struct stream *s, size_t size, struct slab **slab)
 {
     const struct slabs *list = atomic_load_explicit(&s->list, memory_order_relaxed);
     int64_t end = atomic_load_explicit(&s->end_offset, memory_order_relaxed);
     if (list != NULL) {
         struct slab *b = list->at[list->count - 1];
-        if (b->room - atomic_load_explicit(&b->used, memory_order_relaxed) >= size &&
-            last - b->base_offset <= UINT32_MAX) {
+        if (b->room - atomic_load_explicit(&b->used, memory_order_relaxed) >= size) {
             *slab = b;
             return OUT_OK;
         }
@@ -44,13 +43,13 @@ static enum outcome make_room(struct stream *s, size_t size, int64_t last, struc
 }
 
 /* Copies numbered batches and publishes them. */
-static enum outcome put_batches(struct stream *s, const uint8_t *at, size_t size, int64_t last)
+static enum outcome put_batches(struct stream *s, const uint8_t *at, size_t size)
 {
     struct slab *slab;
     struct log_batch b;
     struct bytes rest = {at, size};
     int64_t end = 0;
-    enum outcome o = make_room(s, size, last, &slab);
+    enum outcome o = make_room(s, size, &slab);
     while (o == OUT_OK && rest.size > 0) {
         check(log_batch_next(&rest, &b) == OUT_OK);
         o = log_ledger_note(s->ledger, &b);
@@ -84,7 +83,7 @@ static enum outcome append_one(struct stream *s, const struct store_append *a, u
     int64_t base = atomic_load_explicit(&s->end_offset, memory_order_relaxed);
     int64_t last = base + (b->last_offset - b->base_offset);
     log_number_batch(at, a, base);
-    o = put_batches(s, at, b->size, base);
+    o = put_batches(s, at, b->size);
     if (o == OUT_OK) {
         done->base_offset = base;
         done->last_offset = last;
@@ -101,7 +100,7 @@ static enum outcome append_copy(struct stream *s, const struct store_append *a,
     size_t whole;
     enum outcome o = log_check_copy(a, atomic_load(&s->end_offset), &first, &whole, &end);
     if (o == OUT_OK)
-        o = put_batches(s, a->at, whole, end);
+        o = put_batches(s, a->at, whole);
     if (o == OUT_OK) {
         done->base_offset = first.base_offset;
         done->last_offset = end - 1;

@@ -16,7 +16,7 @@
 #define SLAB_SHARE 64  /* a slab is about this part of what is kept */
 #define SLAB_STEP 4096 /* bytes between two marks of a slab's index */
 
-/* Where a batch begins, for finding one by offset. */
+/* Where a batch begins, for finding one by offset. Behind a gap that does not fit there is none. */
 struct mark {
     uint32_t delta;    /* its base offset, from the slab's */
     uint32_t position;

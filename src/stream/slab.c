@@ -51,9 +51,10 @@ void slab_batch(const struct slab *b, size_t position, struct log_batch *batch)
 void slab_note(struct slab *b, const struct log_batch *batch, size_t position)
 {
     uint32_t marks = atomic_load_explicit(&b->mark_count, memory_order_relaxed);
-    if (marks == 0 || position >= b->marks[marks - 1].position + SLAB_STEP) {
-        b->marks[marks] = (struct mark){(uint32_t)(batch->base_offset - b->base_offset),
-                                        (uint32_t)position};
+    int64_t delta = batch->base_offset - b->base_offset;
+    if (delta <= UINT32_MAX &&
+        (marks == 0 || position >= b->marks[marks - 1].position + SLAB_STEP)) {
+        b->marks[marks] = (struct mark){(uint32_t)delta, (uint32_t)position};
         atomic_store_explicit(&b->mark_count, marks + 1, memory_order_release);
     }
     if (batch->max_timestamp > atomic_load_explicit(&b->max_timestamp, memory_order_relaxed))
