@@ -151,6 +151,9 @@ const char *config_topic_default(const struct config *c, const struct config_row
 void topic_config_make(const struct config *c, const struct config_pair *overrides, size_t count,
                        struct topic_config *out);
 
+/* The next word of a comma-separated list, without blanks around it; false at the end. */
+bool config_list_next(struct bytes *rest, struct bytes *word);
+
 /* The nearest known name of a broker setting, for "did you mean". */
 const char *config_nearest(const char *name);
 

@@ -36,7 +36,7 @@ static enum outcome endpoint(const char *text, char *name, size_t name_room, cha
 static bool in_list(const char *list, const char *name, size_t size)
 {
     struct bytes rest = bytes_of(list == NULL ? "" : list), word;
-    while (list_next(&rest, &word)) {
+    while (config_list_next(&rest, &word)) {
         if (bytes_equal(word, bytes_view(name, size)))
             return true;
     }
@@ -48,7 +48,7 @@ static bool client_listener(const struct config *c, struct bytes *rest, char *on
 {
     struct bytes word;
     const char *controllers = config_text(c, "controller.listener.names", NULL);
-    while (list_next(rest, &word)) {
+    while (config_list_next(rest, &word)) {
         snprintf(one, room, "%.*s", (int)word.size, (const char *)word.at);
         if (word.size > 0 && !in_list(controllers, one, strcspn(one, ":")))
             return true;

@@ -148,7 +148,7 @@ static enum outcome take_rust_log(struct config *c, const char *value)
 {
     static const char *const levels[] = {"trace", "debug", "info", "warn", "error"};
     struct bytes rest = bytes_of(value), word;
-    while (list_next(&rest, &word)) {
+    while (config_list_next(&rest, &word)) {
         const uint8_t *equals = memchr(word.at, '=', word.size);
         if (equals != NULL)
             word = (struct bytes){equals + 1, word.size - (size_t)(equals + 1 - word.at)};

@@ -10,8 +10,6 @@ int broker_row_index(const char *name);
 
 /* Without white space at its ends. */
 struct bytes trimmed(struct bytes b);
-/* The next word of a comma-separated list, trimmed; false at the end. */
-bool list_next(struct bytes *rest, struct bytes *word);
 
 /* Sets a value by source; a source of lower rank than what is there changes nothing. OUT_NOT_FOUND
  * for an unknown name, OUT_INVALID for a value that does not fit. */

@@ -123,7 +123,7 @@ struct bytes trimmed(struct bytes b)
     return b;
 }
 
-bool list_next(struct bytes *rest, struct bytes *word)
+bool config_list_next(struct bytes *rest, struct bytes *word)
 {
     if (rest->size == 0)
         return false;
@@ -173,7 +173,7 @@ static bool number_valid(const struct config_row *row, const char *text)
 static bool list_valid(const struct config_row *row, struct bytes value)
 {
     struct bytes word;
-    while (list_next(&value, &word)) {
+    while (config_list_next(&value, &word)) {
         if (word.size > 0 && !is_choice(row->valid, word))
             return false;
     }

@@ -26,7 +26,7 @@ const char *config_topic_default(const struct config *c, const struct config_row
     struct bytes rest = bytes_of(row->synonyms), word;
     *source = CONFIG_FROM_DEFAULT;
     *synonym = NULL;
-    while (list_next(&rest, &word)) {
+    while (config_list_next(&rest, &word)) {
         char name[128];
         int64_t unit = unit_ms(word);
         size_t size = word.size - (word.at[word.size - 1] == '*');
@@ -104,7 +104,7 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
     snprintf(out->compression_type, sizeof out->compression_type, "%s",
              effective(c, "compression.type", overrides, count, buffer));
     struct bytes rest = bytes_of(effective(c, "cleanup.policy", overrides, count, buffer)), word;
-    while (list_next(&rest, &word)) {
+    while (config_list_next(&rest, &word)) {
         out->cleanup_delete |= bytes_is(word, "delete");
         out->cleanup_compact |= bytes_is(word, "compact");
     }

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "http/http.h"
 #include "kafka/kafka.h"
+#include "nats/nats.h"
 #include "net/net.h"
 #include "watch/watch.h"
 
@@ -66,6 +67,10 @@ static enum outcome open_net(struct server *s)
         o.listeners[o.listener_count++] = (struct net_listener){
             .name = c->listeners[i].name, .host = c->listeners[i].host,
             .port = c->listeners[i].port, .door = &kafka_door};
+    if (c->nats_port > 0)
+        o.listeners[o.listener_count++] = (struct net_listener){
+            .name = "NATS", .host = c->listeners[0].host, .port = c->nats_port,
+            .door = &nats_door};
     return net_open(&o, &s->net);
 }
 
@@ -109,6 +114,8 @@ static enum outcome start(struct server *s)
     if (o == OUT_OK)
         o = kafka_open(s->broker);
     if (o == OUT_OK)
+        o = nats_open(s->broker);
+    if (o == OUT_OK)
         o = broker_start(s->broker);
     if (o == OUT_OK)
         o = start_http(s);
@@ -137,6 +144,7 @@ static int stop(struct server *s)
         net_stop(s->net, STOP_GRACE_MS);
     if (s->broker != NULL) {
         kafka_close(s->broker);
+        nats_close();
         if (broker_stop(&s->broker) != OUT_OK)
             code = complain("stopped, but not cleanly");
     }
@@ -170,6 +178,7 @@ static int serve(struct server *s)
         int code = complain("can't start");
         if (s->http != NULL)
             http_stop(s->http);
+        nats_close();
         if (s->broker != NULL && broker_stop(&s->broker) != OUT_OK)
             code = EXIT_FAILURE;
         if (s->net != NULL)

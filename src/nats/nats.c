@@ -3,7 +3,7 @@
  * The door as a whole: opened before the reactors run, closed after; its part on each reactor; what
  * it tells people who look.
  */
-#include "nats/private.h"
+#include "nats/topic.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@ static void unblocked(void *context, int shard)
 {
     struct nats *n = context;
     nats_go_on(&n->shards[shard]);
+    nats_taps_go_on(&n->shards[shard]);
 }
 
 static int64_t wall_ms(void *context, int shard)
@@ -55,11 +56,14 @@ static void open_shard(struct nats *n, int i)
     struct nats_shard *h = &n->shards[i];
     *h = (struct nats_shard){.nats = n, .shard = n->options.shards[i],
                              .live = live_shard(n->live, i), .flush = {.run = flush},
-                             .bury = {.run = bury}, .lame_duck = {.deliver = nats_duck},
+                             .bury = {.run = bury},
+                             .append = {.run = nats_batches_end}, .lame_duck = {.deliver = nats_duck},
                              .plenty = MIN(NATS_BUSY_BYTES, (size_t)n->options.max_pending)};
     list_init(&h->sessions);
     list_init(&h->held);
     list_init(&h->pressed);
+    list_init(&h->batches);
+    list_init(&h->taps_held);
 }
 
 static enum outcome open_live(struct nats *n)
@@ -133,8 +137,10 @@ void nats_close(void)
     if (n == NULL)
         return;
     nats_door_open = NULL;
-    for (int i = 0; i < n->options.shard_count; i++)
+    for (int i = 0; i < n->options.shard_count; i++) {
         nats_bury(&n->shards[i]);
+        nats_topics_close(&n->shards[i]);
+    }
     give_up(n);
 }
 

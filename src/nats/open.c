@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening the door with the broker's settings and reactors. */
-#include "broker/broker.h"
-#include "nats/nats.h"
+#include "nats/topic.h"
 
 #include <stdlib.h>
 
@@ -34,5 +33,10 @@ enum outcome nats_open(struct broker *b)
         .overflow = (enum live_overflow)c->nats_overflow,
         .overflow_messages = (uint32_t)c->nats_overflow_messages,
         .users_file = c->nats_users_file};
-    return nats_start(&o);
+    enum outcome out = nats_start(&o);
+    if (out == OUT_OK) {
+        nats_door_open->publish_topic = nats_topic_publish;
+        nats_tap_open(b);
+    }
+    return out;
 }

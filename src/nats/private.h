@@ -13,6 +13,7 @@
 #include "nats/auth.h"
 #include "nats/nats.h"
 #include "nats/parse.h"
+#include "nats/record.h"
 #include "watch/watch.h"
 
 #define NATS_ID_SIZE 57        /* a server's id: 56 characters of base32 */
@@ -34,8 +35,12 @@ struct nats_shard {
     struct list sessions;         /* nats_session.node */
     struct list held;             /* nats_session.held: publishers that wait for room */
     struct list pressed;          /* nats_session.pressed: their sockets take little */
+    struct nats_routes *routes;   /* topic.c: patterns of topics; NULL: none were asked for yet */
+    struct nats_scratch scratch;  /* of records that become messages and the other way round */
+    struct list batches;          /* topic.c: what was published to topics in this turn */
+    struct list taps_held;        /* tap.c: taps that wait for room */
     struct nats_sub *dead;        /* removed in this turn, freed at its end */
-    struct shard_hook flush, bury;
+    struct shard_hook flush, bury, append;
     struct shard_timer sweep;     /* while somebody is pressed */
     struct mail lame_duck;
     struct shard_timer duck_timer; /* closes one connection after the other */
@@ -163,6 +168,9 @@ void nats_overflowed(struct live_sub *sub);
 
 /* ---- publish.c ---- */
 
+/* Large ones get a hold first: then all who get it share one copy. */
+void nats_fan_out(struct nats_shard *h, const struct live_message *m, const void *but_not,
+                  struct live_reach *reach);
 void nats_publish(struct nats_session *s, const struct nats_op *op);
 void nats_hold(struct nats_session *s);
 void nats_go_on(struct nats_shard *h); /* those held, while there is room */

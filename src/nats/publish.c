@@ -64,16 +64,15 @@ void nats_go_on(struct nats_shard *h)
     }
 }
 
-/* Large ones get a hold first: then all who get it share one copy. */
-static void fan_out(struct nats_session *s, const struct live_message *m, struct live_reach *reach)
+void nats_fan_out(struct nats_shard *h, const struct live_message *m, const void *but_not,
+                  struct live_reach *reach)
 {
-    const void *but_not = s->echo ? NULL : s;
     struct live_message held;
     if (likely(m->payload.size < NATS_LEND_BYTES) || live_message_copy(m, &held) != OUT_OK) {
-        live_publish(s->home->live, m, but_not, reach);
+        live_publish(h->live, m, but_not, reach);
         return;
     }
-    live_publish(s->home->live, &held, but_not, reach);
+    live_publish(h->live, &held, but_not, reach);
     store_hold_drop(held.hold);
 }
 
@@ -88,7 +87,7 @@ static void route(struct nats_session *s, const struct nats_op *op)
         m.deadline_ms = nats_deadline(op->headers, now);
     if (n->publish_topic != NULL && n->publish_topic(s, &m))
         return;
-    fan_out(s, &m, &reach);
+    nats_fan_out(s->home, &m, s->echo ? NULL : s, &reach);
     if (unlikely(reach.blocked))
         nats_hold(s);
     if (reach.delivered == 0 && reach.forwarded == 0 && op->reply.size > 0 && s->no_responders)

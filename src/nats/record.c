@@ -180,13 +180,42 @@ int64_t nats_record_deadline(const struct log_record *record, int64_t ttl_ms)
     struct bytes rest = record->headers;
     struct log_header h;
     while (record->header_count > 0 && log_header_next(&rest, &h)) {
-        if (bytes_is(h.key, NATS_TTL) && h.value.at != NULL)
-            return nats_ttl_deadline(h.value, record->timestamp);
+        int64_t ms;
+        if (bytes_is(h.key, NATS_TTL) && h.value.size > 0)
+            return nats_duration(h.value, &ms) ? record->timestamp + ms : 0;
     }
     return ttl_ms < 0 ? 0 : record->timestamp + ttl_ms;
 }
 
 /* ---- messages become records ---- */
+
+static struct bytes unpadded(struct bytes value)
+{
+    while (value.size > 0 && (value.at[0] == ' ' || value.at[0] == '\t'))
+        value = (struct bytes){value.at + 1, value.size - 1};
+    while (value.size > 0 && strchr(" \t\r", value.at[value.size - 1]) != NULL)
+        value.size--;
+    return value;
+}
+
+/* The next header line of a block, whose version line has no colon; false at the end. */
+static bool next_header(struct bytes *rest, struct bytes *name, struct bytes *value)
+{
+    while (rest->size > 0) {
+        const uint8_t *lf = memchr(rest->at, '\n', rest->size);
+        struct bytes line = {rest->at, lf == NULL ? rest->size : (size_t)(lf - rest->at)};
+        size_t used = line.size + (lf != NULL);
+        *rest = (struct bytes){rest->at + used, rest->size - used};
+        const uint8_t *colon = line.size == 0 ? NULL : memchr(line.at, ':', line.size);
+        if (colon == NULL || colon == line.at)
+            continue;
+        size_t size = (size_t)(colon - line.at);
+        *name = (struct bytes){line.at, size};
+        *value = unpadded((struct bytes){colon + 1, line.size - size - 1});
+        return true;
+    }
+    return false;
+}
 
 static void add_header(struct nats_scratch *s, struct bytes name, struct bytes value)
 {
@@ -241,7 +270,7 @@ bool nats_to_record(const struct live_message *m, struct bytes topic, struct nat
         parts->value = bytes_of("");
     if (!bytes_equal(m->subject, topic))
         add_header(s, bytes_of(NATS_SUBJECT), m->subject);
-    while (nats_header_next(&rest, &name, &value)) {
+    while (next_header(&rest, &name, &value)) {
         value = decoded(s, &name, value);
         if (bytes_is(name, NATS_KEY))
             parts->key = value;
