@@ -352,23 +352,3 @@ void test_time_to_live(void)
     expect(strncmp(peer_out(a), "HMSG x 1 25 26\r\n", 16) == 0);
     door_close();
 }
-
-void test_connections_are_listed(void)
-{
-    struct arena arena;
-    struct nats_figures f;
-    door_open(NULL);
-    struct peer *a = peer_connect(0, "{\"verbose\":false,\"name\":\"n\",\"lang\":\"c\"}");
-    struct peer *b = peer_quiet(1);
-    peer_send(a, "SUB x 1\r\nSUB y 2\r\n");
-    pass(0);
-    peer_send(b, "PUB x 4\r\nabcd\r\n");
-    pass(0);
-    expect(nats_figures(&f));
-    expect(f.connections == 2 && f.subscriptions == 2 && f.in_messages == 1);
-    expect(f.out_messages == 1 && f.in_bytes == 4 && f.out_bytes == 4);
-    expect(f.total_connections == 2 && f.live.subscriptions == 2);
-    arena_init(&arena, MiB(1));
-    arena_fini(&arena);
-    door_close();
-}
