@@ -78,8 +78,9 @@ class Ours:
 
     def start(self):
         return subprocess.Popen([os.path.join(ROOT, "build", "fluxmq"), "--port", str(self.port), "--data-dir",
-                                 os.path.join(self.folder, self.name), "--metrics-port", "0", "--nats-port", "0"], env=self.env,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                                 os.path.join(self.folder, self.name), "--metrics-port", "0", "--nats-port", "0"],
+                                env=self.env, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
 
     def stop(self):
         self.process.terminate()

@@ -172,7 +172,8 @@ void broker_create_topic(struct broker *b, struct bytes name);
 /* ---- life ---- */
 
 /* Main thread: takes the data directory, replays the metadata, recovers every log. `ports` are
- * those that config->listeners got, `shards` the reactors', not running yet. The sentence of a failure is in outcome_trail(). */
+ * those that config->listeners got, `shards` the reactors', not running yet. The sentence of a
+ * failure is in outcome_trail(). */
 MUST enum outcome broker_open(struct config *config, const int *ports, struct shard **shards,
                               int count, struct broker **broker);
 /* Main thread: starts the control thread and the flushers. */

@@ -57,7 +57,8 @@ static void open_shard(struct nats *n, int i)
     *h = (struct nats_shard){.nats = n, .shard = n->options.shards[i],
                              .live = live_shard(n->live, i), .flush = {.run = flush},
                              .bury = {.run = bury},
-                             .append = {.run = nats_batches_end}, .lame_duck = {.deliver = nats_duck},
+                             .append = {.run = nats_batches_end},
+                             .lame_duck = {.deliver = nats_duck},
                              .plenty = MIN(NATS_BUSY_BYTES, (size_t)n->options.max_pending)};
     list_init(&h->sessions);
     list_init(&h->held);

@@ -103,7 +103,7 @@ void test_precedence(void)
     expect_eq(c->log_level, 4);         /* file */
     expect_eq(c->group_max_session_timeout_ms, 1800000); /* default */
     expect_eq(c->listeners[0].port, 3333);
-    expect_str(c->listeners[0].host, "127.0.0.1"); /* a port alone leaves the address as the file has it */
+    expect_str(c->listeners[0].host, "127.0.0.1"); /* as the file has it */
     expect_eq(source_of(c, "max.connections"), CONFIG_FROM_STATIC);
     expect_eq(source_of(c, "group.max.session.timeout.ms"), CONFIG_FROM_DEFAULT);
     config_free(c);
