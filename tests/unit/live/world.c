@@ -9,6 +9,8 @@ static void post(void *context, int shard, struct mail *mail)
     mail->next = NULL;
     *w->last[shard] = mail;
     w->last[shard] = &mail->next;
+    if (w->posted != NULL)
+        w->posted(shard);
 }
 
 static void want_flush(void *context, int shard)

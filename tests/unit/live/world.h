@@ -16,6 +16,7 @@ struct world {
     struct mail *first[WORLD_SHARDS], **last[WORLD_SHARDS];
     bool flush_wanted[WORLD_SHARDS];
     int unblocked[WORLD_SHARDS]; /* calls */
+    void (*posted)(int to); /* told of every mail, or NULL */
     int64_t wall_ms;
     uint64_t seed;
 };
