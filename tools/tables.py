@@ -141,7 +141,7 @@ def listing(names):
 
 def config_page():
     settings = rows(read("src", "config", "setting.def"), "SETTING", 8)
-    topics = rows(read("src", "config", "resource.def"), "TOPIC", 5)
+    topics = [r for m in ("TOPIC", "OWN_TOPIC") for r in rows(read("src", "config", "resource.def"), m, 5)]
     words = about()
     known = {("own" if s[6] == "0" else "broker", s[0]) for s in settings} | {("topic", t[0]) for t in topics}
     lost = set(words) - known

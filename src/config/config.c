@@ -84,6 +84,7 @@ static void settle_groups(struct config *c)
     c->offsets_topic_num_partitions = (int32_t)number(c, "offsets.topic.num.partitions");
     c->offsets_topic_segment_bytes = (int32_t)number(c, "offsets.topic.segment.bytes");
     c->offsets_retention_minutes = number(c, "offsets.retention.minutes");
+    c->memory_retention_bytes = number(c, "memory.retention.bytes");
     c->offsets_retention_check_interval_ms = number(c, "offsets.retention.check.interval.ms");
 }
 

@@ -34,7 +34,9 @@ struct config_row {
     const char *standard;  /* default as text, NULL: null */
     const char *valid;     /* as Kafka prints it, "" anything */
     enum config_mode mode;
-    bool sensitive, described, internal;
+    bool sensitive;
+    bool described;        /* to those who ask for all; a topic's own: when it is set, too */
+    bool internal;
     const char *synonyms;  /* of topics and groups: broker settings giving the default, "a,b*" */
 };
 
@@ -85,6 +87,7 @@ struct config {
     int32_t node_id;
     char cluster_id[64];
     enum flush_mode flush_mode;
+    int64_t memory_retention_bytes; /* of a partition in memory whose topic says -1 */
     bool validation_full;
     /* the NATS door */
     int32_t nats_port, nats_max_payload, nats_max_control_line, nats_max_connections;
@@ -118,7 +121,9 @@ struct topic_config {
     int64_t max_message_bytes, index_interval_bytes, segment_index_bytes;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms, file_delete_delay_ms;
     int64_t min_insync_replicas, delete_retention_ms, flush_messages, flush_ms;
+    int64_t retention_records;
     bool append_time, cleanup_delete, cleanup_compact, preallocate;
+    bool memory; /* storage.class */
     char compression_type[16];
 };
 

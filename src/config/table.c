@@ -16,22 +16,25 @@ static const struct config_row broker_rows[] = {
 #undef SETTING
 };
 
-#define ROW(n, t, d, v, s)                                                             \
+#define ROW(n, t, d, v, s, shown)                                                      \
     {.name = n, .type = CONFIG_##t, .standard = d, .valid = v, .mode = CONFIG_CLUSTER_WIDE, \
-     .described = true, .synonyms = s},
+     .described = shown, .synonyms = s},
 
 static const struct config_row topic_rows[] = {
-#define TOPIC(...) ROW(__VA_ARGS__)
+#define TOPIC(...) ROW(__VA_ARGS__, true)
+#define OWN_TOPIC(...) ROW(__VA_ARGS__, false)
 #define GROUP(...)
 #define CLIENT(...)
 #include "config/resource.def"
 #undef TOPIC
+#undef OWN_TOPIC
 #undef GROUP
 };
 
 static const struct config_row group_rows[] = {
 #define TOPIC(...)
-#define GROUP(...) ROW(__VA_ARGS__)
+#define OWN_TOPIC(...)
+#define GROUP(...) ROW(__VA_ARGS__, true)
 #include "config/resource.def"
 #undef GROUP
 #undef CLIENT
@@ -39,9 +42,10 @@ static const struct config_row group_rows[] = {
 
 static const struct config_row client_rows[] = {
 #define GROUP(...)
-#define CLIENT(...) ROW(__VA_ARGS__)
+#define CLIENT(...) ROW(__VA_ARGS__, true)
 #include "config/resource.def"
 #undef TOPIC
+#undef OWN_TOPIC
 #undef GROUP
 #undef CLIENT
 };

@@ -85,6 +85,7 @@ static const struct number_field {
     {"delete.retention.ms", offsetof(struct topic_config, delete_retention_ms)},
     {"flush.messages", offsetof(struct topic_config, flush_messages)},
     {"flush.ms", offsetof(struct topic_config, flush_ms)},
+    {"retention.records", offsetof(struct topic_config, retention_records)},
 };
 
 void topic_config_make(const struct config *c, const struct config_pair *overrides, size_t count,
@@ -99,6 +100,7 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
     }
     const char *type = effective(c, "message.timestamp.type", overrides, count, buffer);
     out->append_time = strcmp(type, "LogAppendTime") == 0;
+    out->memory = strcmp(effective(c, "storage.class", overrides, count, buffer), "memory") == 0;
     const char *preallocate = effective(c, "preallocate", overrides, count, buffer);
     out->preallocate = strcasecmp(preallocate, "true") == 0;
     snprintf(out->compression_type, sizeof out->compression_type, "%s",

@@ -56,7 +56,7 @@ static void fill_configs(struct call *c, RESULT *out, const struct meta_new_topi
     if (out->configs == NULL)
         return;
     for (size_t i = 0; i < rows; i++) {
-        struct create_topics_response_topics_configs *e = &out->configs[given++];
+        struct create_topics_response_topics_configs *e = &out->configs[given];
         char buffer[CONFIG_TEXT];
         const char *synonym;
         enum config_source source;
@@ -70,6 +70,7 @@ static void fill_configs(struct call *c, RESULT *out, const struct meta_new_topi
                 e->config_source = CONFIG_FROM_TOPIC;
             }
         }
+        given += row[i].described || e->config_source == CONFIG_FROM_TOPIC;
     }
     qsort(out->configs, given, sizeof *out->configs, by_name);
     out->configs_count = (int32_t)given;

@@ -132,7 +132,11 @@ static void describe(struct call *c, const struct subject *s, const ASKED *asked
     if (out->configs == NULL)
         return;
     for (size_t i = 0; i < rows; i++) {
-        if (row[i].described && asked_for(asked, row[i].name))
+        /* Our own settings of topics: to those who know them, or where they are set. */
+        bool shown = row[i].described || (s->type == CONFIG_TOPIC &&
+                                          (asked->configuration_keys_count > 0 ||
+                                           pair_of(s->own, row[i].name) != NULL));
+        if (shown && asked_for(asked, row[i].name))
             describe_one(c, s, &row[i], &out->configs[out->configs_count++]);
     }
 }
