@@ -34,7 +34,7 @@ for source in tests/fuzz/fuzz_*.c; do
     # shellcheck disable=SC2086
     "$clang" -std=gnu17 -g -O1 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Isrc -I$build/src \
         -Itests/fuzz -o "$build/fuzz_$name" "$source" -Wl,--start-group $archives -Wl,--end-group \
-        -lisal -ljansson -lmicrohttpd -llz4 -lzstd -lz -lsnappy -lpthread -lm
+        -lisal -ljansson -lmicrohttpd -llz4 -lzstd -lz -lsnappy -lcrypto -lcrypt -lpthread -lm
     mkdir -p "$build/corpus/$name"
     echo "fuzz: $name, $seconds s"
     if "$build/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \

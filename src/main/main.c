@@ -163,6 +163,7 @@ static int serve(struct server *s)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     watch_level_set((enum watch_level)s->config->log_level);
     if (s->config->warning[0] != '\0')
@@ -187,7 +188,8 @@ static int serve(struct server *s)
         return code;
     }
     greet(s);
-    sigwait(&ends, &which);
+    while (sigwait(&ends, &which) == 0 && which == SIGUSR2)
+        nats_lame_duck();
     watch_log(WATCH_INFO, "main", "stopping on signal %d", which);
     return stop(s);
 }
