@@ -53,9 +53,9 @@ const struct match *cache_keep(struct cache *c, struct bytes subject, uint32_t h
     struct cache_entry *e = victim(c, set, generation);
     e->generation = 0;
     if (e->room < size) {
-        if (c->bytes + size > CACHE_BYTES_MAX)
-            cache_fini(c);
         size_t room = MAX(2 * e->room, (size + 63) / 64 * 64);
+        if (c->bytes - e->room + room > CACHE_BYTES_MAX)
+            cache_fini(c);
         uint8_t *memory = realloc(e->memory, room);
         if (memory == NULL)
             return NULL;

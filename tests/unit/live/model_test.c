@@ -147,7 +147,7 @@ static bool is_full(const struct mirror *t)
     return t->sub.backlog_max != 0 && t->account.pending >= t->sub.backlog_max;
 }
 
-/* What should become of a message that reached a plain subscription; whether a publisher is held. */
+/* What becomes of a message that reached a plain subscription; whether a publisher is held. */
 static bool arrive(struct mirror *t, uint32_t id, int64_t deadline_ms)
 {
     t->account.matched++;
