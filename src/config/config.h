@@ -121,7 +121,7 @@ struct topic_config {
     int64_t max_message_bytes, index_interval_bytes, segment_index_bytes;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms, file_delete_delay_ms;
     int64_t min_insync_replicas, delete_retention_ms, flush_messages, flush_ms;
-    int64_t retention_records;
+    int64_t retention_records, message_ttl_ms;
     bool append_time, cleanup_delete, cleanup_compact, preallocate;
     bool memory; /* storage.class */
     char compression_type[16];

@@ -86,6 +86,7 @@ static const struct number_field {
     {"flush.messages", offsetof(struct topic_config, flush_messages)},
     {"flush.ms", offsetof(struct topic_config, flush_ms)},
     {"retention.records", offsetof(struct topic_config, retention_records)},
+    {"message.ttl.ms", offsetof(struct topic_config, message_ttl_ms)},
 };
 
 void topic_config_make(const struct config *c, const struct config_pair *overrides, size_t count,

@@ -9,13 +9,11 @@
  *
  * An append costs two atomic operations here, and a mail when the tap is not on its way already.
  */
-#include "nats/topic.h"
+#include "nats/api.h"
 
 #include <stdlib.h>
 
-#define READ_BYTES KiB(256)  /* of a log in one go ... */
-#define TURN_BYTES MiB(2)    /* ... and for one partition in a turn */
-#define RECORDS_MAX MiB(64)  /* a batch unpacked */
+#define TURN_BYTES MiB(2) /* for one partition in a turn */
 
 struct tap {
     struct mail mail;
@@ -97,94 +95,37 @@ static bool anybody(struct tap *t, const struct nats_topic *topic)
     return live_interest(t->home->live, t->partition->topic);
 }
 
-/* Whether a batch is of a transaction that was aborted. */
-static bool aborted(struct tap *t, const struct log_batch *b, struct arena *arena)
-{
-    struct log_aborted *list;
-    size_t count = 0;
-    if (!(b->attributes & LOG_ATTR_TXN) || t->partition->log == NULL ||
-        log_aborted(t->partition->log, b->base_offset, b->last_offset + 1, arena, &list,
-                    &count) != OUT_OK)
-        return false;
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].producer_id == b->producer_id && list[i].first_offset <= b->base_offset)
-            return true;
-    }
-    return false;
-}
+struct reading {
+    struct tap *tap;
+    const struct nats_topic *topic;
+    bool full;
+};
 
-/* False: hold on, the engine is full. */
-static bool publish_batch(struct tap *t, const struct nats_topic *topic, const struct log_batch *b)
+static enum nats_walk publish(void *context, const struct log_record *r)
 {
-    struct log_records records;
-    struct log_record r;
+    struct reading *now = context;
+    struct nats_shard *h = now->tap->home;
     struct live_message m;
-    bool room = true;
-    enum outcome o = log_records_begin(&records, b, RECORDS_MAX);
-    while (o == OUT_OK && room && (o = log_records_next(&records, &r)) == OUT_OK) {
-        if (r.offset < t->position)
-            continue;
-        t->position = r.offset + 1;
-        if (!nats_from_record(&r, t->partition->topic, topic->patterns, topic->pattern_count,
-                              (struct bytes){0}, &t->home->scratch, &m))
-            continue;
-        m.deadline_ms = nats_record_deadline(&r, -1);
-        struct live_reach reach = {0};
-        nats_fan_out(t->home, &m, NULL, &reach);
-        room = !reach.blocked;
-    }
-    log_records_fini(&records);
-    return room;
-}
-
-/* Publishes what a view holds; *done: the bytes of it. False: hold on. */
-static bool publish_view(struct tap *t, const struct nats_topic *topic,
-                         const struct store_view *view)
-{
-    struct bytes rest = bytes_view(view->at, view->size);
-    struct log_batch b;
-    struct arena arena;
-    bool room = true;
-    arena_init(&arena, MiB(1));
-    while (room && log_batch_next(&rest, &b) == OUT_OK) {
-        if (!(b.attributes & LOG_ATTR_CONTROL) && !aborted(t, &b, &arena))
-            room = publish_batch(t, topic, &b);
-        if (room)
-            t->position = MAX(t->position, b.last_offset + 1);
-        arena_reset(&arena);
-    }
-    arena_fini(&arena);
-    return room;
+    struct live_reach reach = {0};
+    if (!nats_from_record(r, now->tap->partition->topic, now->topic->patterns,
+                          now->topic->pattern_count, (struct bytes){0}, &h->scratch, &m))
+        return NATS_WALK_ON;
+    m.deadline_ms = nats_record_deadline(r, now->topic->topic->config.message_ttl_ms);
+    nats_fan_out(h, &m, NULL, &reach);
+    now->full = reach.blocked;
+    return reach.blocked ? NATS_WALK_STOP : NATS_WALK_ON;
 }
 
 enum progress { TAP_DONE, TAP_MORE, TAP_HELD };
 
 static enum progress read_on(struct tap *t, const struct nats_topic *topic)
 {
-    size_t bytes = 0;
-    while (bytes < TURN_BYTES) {
-        struct store_stat stat;
-        struct store_view view;
-        store_stat(t->partition->store, &stat);
-        int64_t before = t->position = MAX(t->position, stat.start_offset);
-        struct store_read what = {.offset = t->position, .limit_offset = stat.stable_offset,
-                                  .max_bytes = READ_BYTES, .map = STORE_MAPPED};
-        if (t->position >= stat.stable_offset ||
-            store_read(t->partition->store, &what, &view) != OUT_OK)
-            return TAP_DONE;
-        if (view.size == 0) {
-            store_hold_drop(view.hold);
-            return TAP_DONE;
-        }
-        bool room = publish_view(t, topic, &view);
-        bytes += view.size;
-        store_hold_drop(view.hold);
-        if (!room)
-            return TAP_HELD;
-        if (t->position == before)
-            return TAP_DONE; /* nothing that could be read: never again and again */
-    }
-    return TAP_MORE;
+    struct reading now = {.tap = t, .topic = topic};
+    int64_t end, before = t->position;
+    t->position = nats_walk(t->partition, before, TURN_BYTES, &end, publish, &now);
+    if (now.full)
+        return TAP_HELD;
+    return t->position < end && t->position > before ? TAP_MORE : TAP_DONE;
 }
 
 /* Home thread; holds the partition for the time being. */

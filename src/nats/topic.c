@@ -8,6 +8,8 @@
  */
 #include "nats/topic.h"
 
+#include "nats/api.h"
+
 #include "base/murmur2.h"
 
 #include <stdio.h>
@@ -284,6 +286,8 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
     struct nats_shard *h = s->home;
     struct nats_topic t;
     struct nats_parts parts;
+    if (unlikely(m->subject.at[0] == '$'))
+        return nats_api(s, m);
     if (!nats_topic_of(m->subject, &t))
         return false;
     if (!nats_to_record(m, t.topic->name, &h->scratch, &parts))
