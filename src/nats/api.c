@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which of the door's own services a subject is for. See api.h. */
-#include "nats/api.h"
+#include "nats/consumer.h"
 
 #include <stdio.h>
 
@@ -35,6 +35,8 @@ static const struct service {
     void (*serve)(struct nats_session *s, struct bytes rest, const struct live_message *m);
 } services[] = {
     {"$JS.API.DIRECT.GET.", nats_direct_get},
+    {"$JS.ACK.", consumer_acknowledge},
+    {"$FLUX.API.CONSUMER.", consumer_api},
 };
 
 bool nats_api(struct nats_session *s, const struct live_message *m)

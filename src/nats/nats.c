@@ -65,6 +65,7 @@ static void open_shard(struct nats *n, int i)
     list_init(&h->pressed);
     list_init(&h->batches);
     list_init(&h->taps_held);
+    list_init(&h->consumers);
 }
 
 static enum outcome open_live(struct nats *n)

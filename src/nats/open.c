@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening the door with the broker's settings and reactors. */
-#include "nats/topic.h"
+#include "nats/consumer.h"
 
 #include <stdlib.h>
 
@@ -36,6 +36,8 @@ enum outcome nats_open(struct broker *b)
     enum outcome out = nats_start(&o);
     if (out == OUT_OK) {
         nats_door_open->publish_topic = nats_topic_publish;
+        nats_door_open->service_queue = consumer_queue;
+        nats_door_open->subscribed = consumer_subscribed;
         nats_tap_open(b);
     }
     return out;

@@ -39,6 +39,8 @@ struct nats_shard {
     struct nats_scratch scratch;  /* of records that become messages and the other way round */
     struct list batches;          /* topic.c: what was published to topics in this turn */
     struct list taps_held;        /* tap.c: taps that wait for room */
+    struct list consumers;        /* consumer.c: durable consumers it owns */
+    int consumer_count;
     struct nats_sub *dead;        /* removed in this turn, freed at its end */
     struct shard_hook flush, bury, append;
     struct shard_timer sweep;     /* while somebody is pressed */
@@ -68,6 +70,10 @@ struct nats {
     /* A subject that names a topic: true when the message went into its log, from where it reaches
      * its subscribers. NULL: there are no topics. */
     bool (*publish_topic)(struct nats_session *s, struct live_message *m);
+    /* The queue that subscribers of a service's subject share, size 0: it is none; and what is told
+     * of them. NULL: there are no services. */
+    struct bytes (*service_queue)(struct bytes subject);
+    void (*subscribed)(struct nats_shard *h, struct bytes subject);
 };
 
 /* Subscriptions of a connection by sid: open addressing, linear probing. */

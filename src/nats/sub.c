@@ -109,14 +109,22 @@ static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32
     if (op->sid.size > UINT16_MAX || op->subject.size > LIVE_SUBJECT_MAX ||
         op->queue.size > LIVE_SUBJECT_MAX)
         return OUT_INVALID;
+    const struct nats *n = s->home->nats;
+    struct bytes queue = op->queue, service = {0};
     struct nats_sub *sub = make_room(&s->subs) ? sub_new(s, op, hash) : NULL;
     if (sub == NULL)
         return OUT_NO_MEMORY;
-    enum outcome o = live_subscribe(s->home->live, &sub->live, op->subject, op->queue);
+    if (op->subject.at[0] == '$' && n->service_queue != NULL)
+        service = n->service_queue(op->subject);
+    if (service.size > 0)
+        queue = service;
+    enum outcome o = live_subscribe(s->home->live, &sub->live, op->subject, queue);
     if (o != OUT_OK) {
         free(sub);
         return o;
     }
+    if (service.size > 0)
+        n->subscribed(s->home, op->subject);
     sub->filtered =
         s->user != NULL && nats_may_partly(s->user->permissions, nats_sub_subject(sub));
     *slot_of(&s->subs, nats_sub_sid(sub), hash) = sub;

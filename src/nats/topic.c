@@ -8,7 +8,7 @@
  */
 #include "nats/topic.h"
 
-#include "nats/api.h"
+#include "nats/consumer.h"
 
 #include "base/murmur2.h"
 
@@ -128,7 +128,9 @@ int32_t nats_partition_of(struct bytes subject, struct bytes key, int32_t count)
 struct waiter {
     struct waiter *next;
     int32_t index;             /* of its record in the batch */
-    struct bytes reply;        /* behind the struct */
+    struct bytes reply;        /* behind the struct; or */
+    void (*done)(void *context, bool safe);
+    void *context;
 };
 
 /* What a reactor gathers for one partition in a turn; after the append it lives until the disk has
@@ -177,8 +179,12 @@ static void tell(struct nats_batch *b, const struct waiter *w, const char *why)
 
 static void tell_all(struct nats_batch *b, const char *why)
 {
-    for (const struct waiter *w = b->waiters; w != NULL; w = w->next)
-        tell(b, w, why);
+    for (const struct waiter *w = b->waiters; w != NULL; w = w->next) {
+        if (w->done != NULL)
+            w->done(w->context, why == NULL);
+        else
+            tell(b, w, why);
+    }
 }
 
 /* Home thread: the disk has it, or never will. */
@@ -270,15 +276,46 @@ static struct nats_batch *batch_for(struct nats_shard *h, struct partition *p)
     return b;
 }
 
-static void want_answer(struct nats_batch *b, struct bytes reply)
+/* NULL: out of memory; then a publication is unanswered, as any may be, and its client asks again. */
+static struct waiter *want_answer(struct nats_batch *b, struct bytes reply)
 {
     struct waiter *w = malloc(sizeof *w + reply.size);
     if (w == NULL)
-        return; /* unanswered, as any publication may be: its client asks again */
-    memcpy(w + 1, reply.at, reply.size);
-    *w = (struct waiter){.index = b->builder.count - 1, .reply = bytes_view(w + 1, reply.size)};
+        return NULL;
+    if (reply.size > 0)
+        memcpy(w + 1, reply.at, reply.size);
+    *w = (struct waiter){.index = b->builder.count, .reply = bytes_view(w + 1, reply.size)};
     *b->waiters_end = w;
     b->waiters_end = &w->next;
+    return w;
+}
+
+bool nats_topic_store(struct nats_shard *h, struct bytes topic, const struct log_record *r,
+                      const struct log_header *more, size_t count,
+                      void (*done)(void *context, bool safe), void *context)
+{
+    struct topic *t = view_topic(broker_view(), topic);
+    struct log_header all[64], one;
+    struct bytes rest = r->headers;
+    size_t n = 0;
+    if (t == NULL) {
+        broker_create_topic(broker_self(), topic);
+        return false;
+    }
+    while (n < COUNT_OF(all) - count && log_header_next(&rest, &one))
+        all[n++] = one;
+    for (size_t i = 0; i < count; i++)
+        all[n++] = more[i];
+    int32_t index = nats_partition_of(topic, r->key, t->partition_count);
+    struct partition *p = topic_partition(t, index);
+    struct nats_batch *b = p == NULL ? NULL : batch_for(h, p);
+    struct waiter *w = b == NULL ? NULL : want_answer(b, (struct bytes){0});
+    if (w == NULL)
+        return false;
+    w->done = done;
+    w->context = context;
+    (void)log_builder_add(&b->builder, h->shard->wall_ms, r->key, r->value, all, (int32_t)n);
+    return true;
 }
 
 bool nats_topic_publish(struct nats_session *s, struct live_message *m)
@@ -301,10 +338,10 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
         count(produce_errors, 1);
         return true;
     }
+    if (m->reply.size > 0)
+        (void)want_answer(b, m->reply);
     size_t size = log_builder_add(&b->builder, m->timestamp_ms, parts.key, parts.value,
                                   parts.headers, parts.header_count);
-    if (m->reply.size > 0)
-        want_answer(b, m->reply);
     if (size >= BATCH_BYTES || size >= (size_t)t.topic->config.max_message_bytes / 2)
         finish(b);
     return true;
@@ -317,4 +354,5 @@ void nats_topics_close(struct nats_shard *h)
     free(h->routes);
     nats_scratch_fini(&h->scratch);
     nats_taps_close(h);
+    consumers_close(h);
 }

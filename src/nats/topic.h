@@ -30,6 +30,13 @@ void nats_topic_patterns(const struct topic *topic, struct nats_topic *t);
 /* The partition for a record with that subject and key (at NULL: none). */
 int32_t nats_partition_of(struct bytes subject, struct bytes key, int32_t count);
 
+/* Stores a record of another topic, with more headers; `done` runs at home when the disk has it (as
+ * acks=all), or never will. False: it can't be now, since there is no such topic (it is asked
+ * for) or no memory. */
+MUST bool nats_topic_store(struct nats_shard *h, struct bytes topic, const struct log_record *r,
+                           const struct log_header *more, size_t count,
+                           void (*done)(void *context, bool safe), void *context);
+
 /* What nats->publish_topic is. */
 bool nats_topic_publish(struct nats_session *s, struct live_message *m);
 
