@@ -20,6 +20,7 @@
 #include "log/log.h"
 #include "meta/meta.h"
 #include "store/store.h"
+#include "stream/stream.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,8 +32,9 @@ struct partition {
     struct bytes topic;        /* name, memory of the partition */
     struct uuid topic_id;
     int32_t index;
-    struct log *log;
-    struct store *store;       /* of the log */
+    struct log *log;           /* NULL: a partition in memory (storage.class) */
+    struct stream *stream;     /* NULL: one on disk */
+    struct store *store;       /* of either */
     struct broker *broker;
     _Atomic int32_t leader_epoch;
     _Atomic bool deleted;      /* the topic is gone: requests answer "unknown" */
@@ -79,6 +81,12 @@ struct partition *topic_partition(const struct topic *t, int32_t index);
 
 struct partition *partition_hold(struct partition *p);
 void partition_drop(struct partition *p); /* closes the log with the last hold */
+
+/* What disk and memory both have and store.h does not know; as log_epoch_end and log_aborted. */
+void partition_epoch_end(struct partition *p, int32_t epoch, int32_t *found, int64_t *end_offset);
+MUST enum outcome partition_aborted(struct partition *p, int64_t from, int64_t to,
+                                    struct arena *arena, struct log_aborted **list,
+                                    size_t *count);
 
 /* ---- long polls ---- */
 
@@ -142,8 +150,9 @@ struct flush_set {
     _Atomic bool failed;         /* a log went offline: the promise can't be given */
 };
 
-/* Home thread: begin, add each partition, end. `then` never runs before broker_flush_end. Returns
- * false from end when nothing is pending (all durable already): `then` will not run. */
+/* Home thread: begin, add each partition (one in memory needs no flush), end. `then` never runs
+ * before broker_flush_end. Returns false from end when nothing is pending (all durable already):
+ * `then` will not run. */
 void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(struct request *));
 void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
                       int64_t offset);

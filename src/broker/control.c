@@ -13,6 +13,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define CHECKPOINT_MS 60000
 #define REPORT_MS 60000
+#define MEMORY_MS 1000      /* retention of topics in memory: age counts in seconds there */
 #define PRODUCER_BLOCK 1000 /* ids granted at once, as Kafka's controller does */
 
 void broker_control(struct request *r, void (*work)(struct request *))
@@ -150,7 +151,7 @@ static void retain(struct shard_timer *timer, int64_t now_ns)
         for (int32_t k = 0; k < t->partition_count; k++) {
             int32_t deleted = 0;
             if (t->partitions[k] != NULL &&
-                log_retain(t->partitions[k]->log, timer->shard->wall_ms, &deleted) != OUT_OK)
+                partition_retain(t->partitions[k], timer->shard->wall_ms, &deleted) != OUT_OK)
                 watch_log(WATCH_ERROR, "broker", "retention: %s", outcome_trail());
             all += deleted;
         }
@@ -162,6 +163,22 @@ static void retain(struct shard_timer *timer, int64_t now_ns)
     again(timer, atomic_load(&b->config)->log_retention_check_interval_ms);
 }
 
+/* Appends bound what they add to; this is for topics in memory that nobody appends to. */
+static void retain_memory(struct shard_timer *timer, int64_t now_ns)
+{
+    (void)now_ns;
+    struct broker *b = container_of(timer, struct broker, memory);
+    for (size_t i = 0; i < b->view->topic_count; i++) {
+        const struct topic *t = b->view->topics[i];
+        for (int32_t k = 0; t->config.memory && k < t->partition_count; k++) {
+            struct partition *p = t->partitions[k];
+            if (p != NULL && p->stream != NULL)
+                stream_retain(p->stream, timer->shard->wall_ms);
+        }
+    }
+    again(timer, MEMORY_MS);
+}
+
 /* A number that changes when any checkpoint would. */
 static uint64_t fingerprint(const struct broker *b)
 {
@@ -170,7 +187,7 @@ static uint64_t fingerprint(const struct broker *b)
         const struct topic *t = b->view->topics[i];
         for (int32_t k = 0; k < t->partition_count; k++) {
             struct store_stat stat;
-            if (t->partitions[k] == NULL)
+            if (t->partitions[k] == NULL || t->partitions[k]->log == NULL)
                 continue;
             store_stat(t->partitions[k]->store, &stat);
             sum = sum * 31 + (uint64_t)(stat.flushed_offset + stat.high_watermark +
@@ -212,11 +229,14 @@ static void *control_main(void *context)
     struct broker *b = context;
     shard_become(&b->control);
     b->retention.fire = retain;
+    b->memory.fire = retain_memory;
     b->checkpoint.fire = checkpoint;
     b->report.fire = report;
+    b->memory.shard = &b->control;
     b->retention.shard = b->checkpoint.shard = b->report.shard = &b->control;
     shard_clock(&b->control);
     again(&b->retention, atomic_load(&b->config)->log_retention_check_interval_ms);
+    again(&b->memory, MEMORY_MS);
     again(&b->checkpoint, CHECKPOINT_MS);
     again(&b->report, REPORT_MS);
     while (!atomic_load(&b->stopping))

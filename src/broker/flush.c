@@ -43,6 +43,8 @@ static void enqueue(struct flusher *f, struct partition *p)
 void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
                       int64_t offset)
 {
+    if (p->stream != NULL)
+        return; /* nothing is promised beyond memory, where it is */
     w->partition = partition_hold(p);
     w->offset = offset;
     w->set = s;

@@ -93,8 +93,33 @@ static void note_recovery(struct broker *b, const struct partition *p)
                   (long long)r.bytes_truncated);
 }
 
+static struct stream_options stream_options(const struct broker *b, const struct topic_config *c)
+{
+    struct stream_options o = {.retention_records = c->retention_records};
+    fill_options(b, c, &o.batches);
+    if (o.batches.retention_bytes < 0)
+        o.batches.retention_bytes =
+            atomic_load(&((struct broker *)(uintptr_t)b)->config)->memory_retention_bytes;
+    return o;
+}
+
+/* Each start begins with nothing, at offset 0. */
+static enum outcome open_memory(const struct broker *b, struct partition *p,
+                                const struct topic_config *config)
+{
+    struct stream_options o = stream_options(b, config);
+    enum outcome out = stream_new(&o, &p->stream);
+    if (out != OUT_OK)
+        return out;
+    p->store = stream_store(p->stream);
+    atomic_store(&p->leader_epoch, -1);
+    return OUT_OK;
+}
+
 enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config)
 {
+    if (config->memory && !meta_topic_internal(p->topic))
+        return open_memory(b, p, config);
     char path[LOG_PATH_MAX], topic[256], stray[LOG_PATH_MAX + 8];
     struct log_open what = {.path = path, .topic_id = p->topic_id, .was = b->was,
                             .now_ms = os_wall_ms()};
@@ -124,8 +149,9 @@ enum outcome logs_open(struct broker *b, struct partition *p, const struct topic
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config)
 {
     struct log_options o;
+    struct stream_options s = stream_options(b, config);
     fill_options(b, config, &o);
-    if (log_configure(p->log, &o) != OUT_OK)
+    if ((p->log != NULL ? log_configure(p->log, &o) : stream_configure(p->stream, &s)) != OUT_OK)
         watch_log(WATCH_ERROR, "broker", "configure a log: %s", outcome_trail());
 }
 
@@ -137,6 +163,10 @@ void logs_delete(struct broker *b, struct partition *p)
     struct uuid id = uuid_random();
     for (size_t i = 0; i < 16; i++)
         snprintf(unique + 2 * i, 3, "%02x", id.b[i]);
+    if (p->stream != NULL) {
+        stream_retire(p->stream);
+        return;
+    }
     partition_path(b, p, path);
     log_retire(p->log);
     p->gone = malloc(LOG_PATH_MAX);
@@ -151,6 +181,8 @@ void logs_delete(struct broker *b, struct partition *p)
 
 void broker_log_gone(struct partition *p)
 {
+    if (p->stream != NULL)
+        stream_free(p->stream);
     if (p->log == NULL)
         return;
     bool deleted = atomic_load(&p->deleted);
@@ -176,7 +208,7 @@ void logs_stray(struct broker *b)
         struct topic *t = view_topic(b->view, bytes_of(list[i].topic));
         char path[LOG_PATH_MAX], stray[LOG_PATH_MAX + 8];
         if (strcmp(list[i].topic, "__cluster_metadata") == 0 ||
-            (t != NULL && list[i].partition < t->partition_count))
+            (t != NULL && !t->config.memory && list[i].partition < t->partition_count))
             continue;
         snprintf(path, sizeof path, "%s/%s-%d", b->dir, list[i].topic, list[i].partition);
         snprintf(stray, sizeof stray, "%s-stray", path);
@@ -186,6 +218,37 @@ void logs_stray(struct broker *b)
     free(list);
     errno = 0;
 }
+
+/* ---- what logs and streams have in common ---- */
+
+enum outcome partition_epoch_begin(struct partition *p, int32_t epoch)
+{
+    return p->log != NULL ? log_epoch_begin(p->log, epoch) : stream_epoch_begin(p->stream, epoch);
+}
+
+void partition_epoch_end(struct partition *p, int32_t epoch, int32_t *found, int64_t *end_offset)
+{
+    if (p->log != NULL)
+        log_epoch_end(p->log, epoch, found, end_offset);
+    else
+        stream_epoch_end(p->stream, epoch, found, end_offset);
+}
+
+enum outcome partition_aborted(struct partition *p, int64_t from, int64_t to, struct arena *arena,
+                               struct log_aborted **list, size_t *count)
+{
+    if (p->log != NULL)
+        return log_aborted(p->log, from, to, arena, list, count);
+    return stream_aborted(p->stream, from, to, arena, list, count);
+}
+
+enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted)
+{
+    *deleted = 0; /* segments are a disk's; what memory drops has its own clock */
+    return p->log != NULL ? log_retain(p->log, now_ms, deleted) : OUT_OK;
+}
+
+/* ---- checkpoints ---- */
 
 /* One line of each checkpoint file for a partition. */
 static void note(const struct partition *p, struct logdir_offset *to, int64_t offset)
@@ -208,7 +271,7 @@ enum outcome logs_checkpoint(struct broker *b)
         for (int32_t k = 0; k < t->partition_count; k++) {
             const struct partition *p = t->partitions[k];
             struct store_stat stat;
-            if (p == NULL)
+            if (p == NULL || p->log == NULL)
                 continue;
             store_stat(p->store, &stat);
             note(p, &lists[count], stat.flushed_offset);

@@ -26,6 +26,7 @@ struct broker {
     _Atomic bool stopping;
     _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
     struct flusher *flusher;
+    struct shard_timer memory; /* retention of topics in memory */
     struct shard_timer retention, checkpoint, report;
     uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
     void *slots[BROKER_SLOT_COUNT];
@@ -64,6 +65,9 @@ void logs_forget_checkpoints(struct broker *b);
 MUST enum outcome logs_open(struct broker *b, struct partition *p,
                             const struct topic_config *config);
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
+/* Of the partition's log or stream. */
+MUST enum outcome partition_epoch_begin(struct partition *p, int32_t epoch);
+MUST enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted);
 void logs_delete(struct broker *b, struct partition *p);
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);

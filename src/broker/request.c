@@ -41,6 +41,18 @@ bool request_reply_bytes(struct request *r, struct bytes piece)
     return true;
 }
 
+bool request_reply_held(struct request *r, struct bytes piece, void (*release)(void *context),
+                        void *context)
+{
+    struct reply_piece *p = add(r, piece.size);
+    if (p == NULL)
+        return false;
+    p->at = piece.at;
+    p->release = release;
+    p->context = context;
+    return true;
+}
+
 bool request_reply_file(struct request *r, int file, uint64_t position, size_t size,
                         void (*release)(void *context), void *context)
 {

@@ -25,7 +25,7 @@ enum verdict {
     REQ_CLOSE,     /* the connection is to be closed */
 };
 
-/* One piece of a reply: memory (of the arena) or a file range. */
+/* One piece of a reply: memory (of the arena, or held by `release`) or a file range. */
 struct reply_piece {
     struct reply_piece *next;
     const uint8_t *at;   /* NULL: a file range */
@@ -76,6 +76,9 @@ struct door {
 
 /* Adds to the reply; false when out of memory (`release` does not run then). */
 MUST bool request_reply_bytes(struct request *r, struct bytes piece);
+/* Memory that `release` lets go of when it is sent or given up. */
+MUST bool request_reply_held(struct request *r, struct bytes piece,
+                             void (*release)(void *context), void *context);
 MUST bool request_reply_file(struct request *r, int file, uint64_t position, size_t size,
                              void (*release)(void *context), void *context);
 

@@ -100,7 +100,7 @@ static void lead(struct partition *p, int32_t epoch)
     if (atomic_load(&p->leader_epoch) == epoch)
         return;
     atomic_store(&p->leader_epoch, epoch);
-    if (log_epoch_begin(p->log, epoch) != OUT_OK)
+    if (partition_epoch_begin(p, epoch) != OUT_OK)
         watch_log(WATCH_ERROR, "broker", "note a leader epoch: %s", outcome_trail());
 }
 

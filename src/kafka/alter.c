@@ -154,6 +154,27 @@ static bool within_broker_bounds(struct call *c, struct bytes name, struct bytes
     return true;
 }
 
+/* Where a topic's records are stays as it was given when the topic was made, and what is in memory
+ * is not compacted. */
+static int16_t check_storage(struct call *c, struct bytes resource, const struct config_row *row,
+                             struct bytes value, struct bytes *why)
+{
+    const struct topic *t = view_topic(broker_newest(c->broker), resource);
+    bool memory = t != NULL && t->config.memory;
+    const char *now = memory ? "memory" : "disk";
+    if (strcmp(row->name, "storage.class") == 0 &&
+        !bytes_is(value.at == NULL ? bytes_of(row->standard) : value, now))
+        return refuse(c, why, KAFKA_INVALID_CONFIG,
+                      "storage.class can't be changed: it is given when the topic is created.");
+    struct bytes word;
+    while (memory && strcmp(row->name, "cleanup.policy") == 0 && config_list_next(&value, &word)) {
+        if (bytes_is(word, "compact"))
+            return refuse(c, why, KAFKA_INVALID_CONFIG,
+                          "A topic in memory (storage.class=memory) can't be compacted.");
+    }
+    return KAFKA_NONE;
+}
+
 static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
                         const struct alteration *w, struct meta_change *change, struct bytes *why)
 {
@@ -170,6 +191,10 @@ static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
                         w->operation == ALTER_SUBTRACT);
     if (value.at != NULL && row != NULL && !config_valid(row, value, message))
         return refuse(c, why, KAFKA_INVALID_CONFIG, message);
+    if (type == CONFIG_TOPIC)
+        error = check_storage(c, resource, row, value, why);
+    if (error != KAFKA_NONE)
+        return error;
     if (type == CONFIG_GROUP && value.at != NULL && !within_broker_bounds(c, w->name, value))
         return refuse(c, why, KAFKA_INVALID_CONFIG, "The value is outside the broker's bounds.");
     return error_of(meta_plan_config(type, resource, w->name, value, change));

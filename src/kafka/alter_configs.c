@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* AlterConfigs, the old request: what it does not list is reset to the default. */
+/* AlterConfigs, the old request: what it does not list is reset to the default, but for where a
+ * topic's records are, which can't be. */
 #include "kafka/alter.h"
 
 #define ASKED struct alter_configs_request_resources
@@ -26,7 +27,8 @@ static void plan(struct call *c, const ASKED *asked, RESULT *out, struct meta_ch
         wishes[count++] =
             (struct alteration){asked->configs[i].name, asked->configs[i].value, ALTER_SET};
     for (size_t i = 0; now != NULL && i < now->count; i++) {
-        if (!listed(asked, now->pairs[i].name))
+        if (!listed(asked, now->pairs[i].name) &&
+            !bytes_is(now->pairs[i].name, "storage.class"))
             wishes[count++] =
                 (struct alteration){now->pairs[i].name, bytes_of(NULL), ALTER_DELETE};
     }

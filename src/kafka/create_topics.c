@@ -76,14 +76,32 @@ static void fill_configs(struct call *c, RESULT *out, const struct meta_new_topi
     out->configs_count = (int32_t)given;
 }
 
+/* What a topic in memory can't be; the settings one by one are meta's to check. */
+static const char *memory_conflict(struct call *c, const struct meta_new_topic *t)
+{
+    struct topic_config config;
+    topic_config_make(c->config, (const struct config_pair *)t->configs, t->config_count, &config);
+    if (!config.memory)
+        return NULL;
+    if (meta_topic_internal(t->name))
+        return "An internal topic can't be in memory (storage.class=memory).";
+    return config.cleanup_compact ? "A topic in memory (storage.class=memory) can't be compacted."
+                                  : NULL;
+}
+
 static void plan_one(struct call *c, const ASKED *asked, RESULT *out, struct meta_change *change)
 {
     struct meta_rules rules = broker_rules(c->broker);
     struct meta_new_topic t;
     if (!wish(c, asked, &t))
         return;
-    enum outcome o = meta_plan_topic(broker_newest(c->broker)->image, &rules, &t, change,
-                                     &out->topic_id);
+    const struct view *v = broker_newest(c->broker);
+    const char *conflict = memory_conflict(c, &t);
+    if (conflict != NULL && view_topic(v, t.name) == NULL) {
+        refuse(c, out, KAFKA_INVALID_CONFIG, conflict);
+        return;
+    }
+    enum outcome o = meta_plan_topic(v->image, &rules, &t, change, &out->topic_id);
     if (o != OUT_OK) {
         refuse(c, out, error_of(o), outcome_trail());
         out->topic_id = (struct uuid){{0}};

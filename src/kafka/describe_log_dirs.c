@@ -23,7 +23,7 @@ static bool add_topic(struct call *c, TOPIC *out, const struct topic *t, const i
         return false;
     for (int32_t i = 0; i < (indexes == NULL ? t->partition_count : count); i++) {
         const struct partition *p = topic_partition(t, indexes == NULL ? i : indexes[i]);
-        if (p != NULL)
+        if (p != NULL && p->log != NULL) /* those in memory are in no directory */
             fill_part(&out->partitions[out->partitions_count++], p);
     }
     return true;

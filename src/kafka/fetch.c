@@ -190,7 +190,7 @@ static bool epochs_fit(struct fetch_state *s, struct fetch_result *r)
         return true;
     int32_t found;
     int64_t end;
-    log_epoch_end(r->partition->log, r->part->last_fetched_epoch, &found, &end);
+    partition_epoch_end(r->partition, r->part->last_fetched_epoch, &found, &end);
     if (found < 0) {
         log_fails(s, r, KAFKA_OFFSET_OUT_OF_RANGE);
         return false;
@@ -207,8 +207,8 @@ static bool epochs_fit(struct fetch_state *s, struct fetch_result *r)
 static void list_aborted(struct call *c, struct fetch_result *r, int64_t limit)
 {
     r->aborted_listed = true;
-    enum outcome o = log_aborted(r->partition->log, r->part->fetch_offset, limit, c->arena,
-                                 &r->aborted, &r->aborted_count);
+    enum outcome o = partition_aborted(r->partition, r->part->fetch_offset, limit, c->arena,
+                                       &r->aborted, &r->aborted_count);
     if (o != OUT_OK) {
         r->error = error_of(o);
         r->log_error = true;

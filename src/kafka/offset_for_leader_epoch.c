@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* OffsetForLeaderEpoch: where a leader epoch ended, for truncation detection (KIP-101, KIP-320). */
 #include "kafka/call.h"
-#include "log/log.h"
 
 #define RESULT struct offset_for_leader_epoch_response_topics_partitions
 
@@ -18,7 +17,7 @@ static void answer(struct topic *t,
     else
         out->error_code = check_leader_epoch(p, asked->current_leader_epoch);
     if (out->error_code == KAFKA_NONE)
-        log_epoch_end(p->log, asked->leader_epoch, &out->leader_epoch, &out->end_offset);
+        partition_epoch_end(p, asked->leader_epoch, &out->leader_epoch, &out->end_offset);
 }
 
 enum verdict offset_for_leader_epoch_handle(struct call *c)

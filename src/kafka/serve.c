@@ -34,7 +34,14 @@ static void slice_sent(void *context)
     store_hold_drop(context);
 }
 
-/* Hands the encoded memory and the file ranges to the connection, in order. */
+static bool add_slice(struct call *c, const struct store_view *v)
+{
+    if (v->fd < 0) /* a topic in memory */
+        return request_reply_held(c->request, bytes_view(v->at, v->size), slice_sent, v->hold);
+    return request_reply_file(c->request, v->fd, v->position, v->size, slice_sent, v->hold);
+}
+
+/* Hands the encoded memory and the ranges of records to the connection, in order. */
 static bool add_pieces(struct call *c, struct bytes out, const struct wire_cut *cuts, size_t count)
 {
     size_t at = 0;
@@ -43,8 +50,7 @@ static bool add_pieces(struct call *c, struct bytes out, const struct wire_cut *
         const struct call_slice *s = cuts[i].external;
         struct bytes before = {out.at + at, cuts[i].position - at};
         good &= request_reply_bytes(c->request, before);
-        if (!request_reply_file(c->request, s->view.fd, s->view.position, s->view.size, slice_sent,
-                                s->view.hold)) {
+        if (!add_slice(c, &s->view)) {
             store_hold_drop(s->view.hold);
             good = false;
         }
