@@ -139,7 +139,12 @@ bool backlog_keep(struct live_sub *sub, struct flight *f)
     sub->account.pending++;
     sub->shard->tally.account.pending++;
     if (sub->overflow == LIVE_BLOCK && backlog_overflows(sub)) {
-        f->full = true;
+        f->held.full |= (uint64_t)1 << sub->shard->index;
+        if (b->count > f->longest) { /* the one that is least likely to have room soon */
+            f->longest = b->count;
+            f->held.index = sub->index;
+            f->held.serial = sub->serial;
+        }
         if (!b->full)
             atomic_fetch_add(&sub->shard->full, 1);
         b->full = true;
@@ -149,8 +154,10 @@ bool backlog_keep(struct live_sub *sub, struct flight *f)
 
 static void backlog_not_full(struct live_sub *sub)
 {
-    if (sub->backlog->full && atomic_fetch_sub(&sub->shard->full, 1) == 1)
-        sub->shard->room_made = true;
+    if (!sub->backlog->full)
+        return;
+    atomic_fetch_sub(&sub->shard->full, 1);
+    sub->shard->room_made = true;
     sub->backlog->full = false;
 }
 

@@ -86,18 +86,18 @@ static void take(struct live_shard *s, const struct carried *c)
     scratch_fini(&own);
 }
 
-static bool lane_wide(const struct lane *l)
+static bool lane_short(const struct lane *l)
 {
-    return atomic_load(&l->bytes) <= l->from->live->o.forward_bytes_max / 2 &&
-           atomic_load(&l->to->full) == 0;
+    return atomic_load(&l->bytes) <= l->from->live->o.forward_bytes_max / 2;
 }
 
 void lane_notify(struct lane *l)
 {
     const struct live_options *o = &l->from->live->o;
-    if (!atomic_load(&l->waiting) || !lane_wide(l) || atomic_exchange(&l->notice_out, true))
-        return;
-    o->post(o->context, (int)l->from->index, &l->notice);
+    bool bytes = atomic_load(&l->wait_bytes) && lane_short(l);
+    bool full = atomic_load(&l->wait_full) && atomic_load(&l->to->full) == 0;
+    if ((bytes || full) && !atomic_exchange(&l->notice_out, true))
+        o->post(o->context, (int)l->from->index, &l->notice);
 }
 
 static void batch_deliver(struct mail *mail)
@@ -119,8 +119,11 @@ static void notice_deliver(struct mail *mail)
 {
     struct lane *l = container_of(mail, struct lane, notice);
     const struct live_options *o = &l->from->live->o;
-    atomic_store(&l->notice_out, false);
-    atomic_store(&l->waiting, false);
+    atomic_store(&l->notice_out, false); /* first: what isn't so any more is told again */
+    if (lane_short(l))
+        atomic_store(&l->wait_bytes, false);
+    if (atomic_load(&l->to->full) == 0)
+        atomic_store(&l->wait_full, false);
     o->unblocked(o->context, (int)l->from->index);
 }
 
@@ -141,30 +144,31 @@ static bool batch_grow(struct lane *l)
     return true;
 }
 
-static bool lane_narrow(const struct lane *l)
+/* Notes what the publisher is to be held by because of this lane. */
+static void lane_holds(struct lane *l, bool blocks, struct live_held *held)
 {
+    uint64_t bit = (uint64_t)1 << l->to->index;
     size_t here = l->batch == NULL ? 0 : l->batch->bytes;
-    return atomic_load_explicit(&l->bytes, memory_order_relaxed) + here >
-               l->from->live->o.forward_bytes_max ||
-           atomic_load_explicit(&l->to->full, memory_order_relaxed) != 0;
+    size_t under_way = atomic_load_explicit(&l->bytes, memory_order_relaxed) + here;
+    if (unlikely(under_way > l->from->live->o.forward_bytes_max)) {
+        atomic_store(&l->wait_bytes, true);
+        if (here != 0 || !lane_short(l))
+            held->behind |= bit;
+        else
+            atomic_store(&l->wait_bytes, false);
+    }
+    if (blocks && atomic_load_explicit(&l->to->full, memory_order_relaxed) != 0) {
+        atomic_store(&l->wait_full, true);
+        if (atomic_load(&l->to->full) != 0)
+            held->full |= bit;
+        else
+            atomic_store(&l->wait_full, false);
+    }
 }
 
-/* Whether the publisher is to be held because of this lane. */
-static bool lane_holds(struct lane *l)
+bool forward(struct live_shard *s, const struct address *to, struct flight *f)
 {
-    if (likely(!lane_narrow(l)))
-        return false;
-    atomic_store(&l->waiting, true);
-    if (!lane_wide(l) || (l->batch != NULL && l->batch->bytes != 0))
-        return true;
-    atomic_store(&l->waiting, false);
-    return false;
-}
-
-bool forward(struct live_shard *s, uint32_t to, struct flight *f, struct sub_name member,
-             uint32_t group, uint64_t visited)
-{
-    struct lane *l = &s->lanes[to];
+    struct lane *l = &s->lanes[to->shard];
     const struct live_message *m = flight_kept(f);
     if (m == NULL || !batch_grow(l)) {
         s->tally.no_memory++;
@@ -172,7 +176,7 @@ bool forward(struct live_shard *s, uint32_t to, struct flight *f, struct sub_nam
     }
     struct batch *b = l->batch;
     store_hold_take(m->hold);
-    b->carried[b->count++] = (struct carried){*m, member, group, visited};
+    b->carried[b->count++] = (struct carried){*m, to->member, to->group, to->visited};
     b->bytes += sizeof b->carried[0] + m->subject.size + m->reply.size + m->headers.size +
                 m->payload.size;
     if (b->count == BATCH_MOST || b->bytes >= BATCH_BYTES_MOST)
@@ -181,7 +185,7 @@ bool forward(struct live_shard *s, uint32_t to, struct flight *f, struct sub_nam
         s->flush_wanted = true;
         s->live->o.want_flush(s->live->o.context, (int)s->index);
     }
-    f->behind |= lane_holds(l);
+    lane_holds(l, to->blocks, &f->held);
     return true;
 }
 
@@ -195,10 +199,30 @@ void live_flush(struct live_shard *s)
 
 /* ---- room ---- */
 
+bool sub_full(const struct live_shard *s, const struct live_held *held)
+{
+    const struct live_sub *sub = shard_sub(s, (struct sub_name){held->index, held->serial});
+    return sub != NULL && sub->backlog != NULL && sub->backlog->full;
+}
+
+bool live_room_for(struct live_shard *s, const struct live_held *held)
+{
+    uint64_t lanes = held->behind | held->full;
+    for (; lanes != 0; lanes &= lanes - 1) {
+        int i = __builtin_ctzll(lanes);
+        struct lane *l = &s->lanes[i];
+        if ((held->behind >> i & 1) != 0 && atomic_load(&l->wait_bytes))
+            return false;
+        if ((held->full >> i & 1) != 0 && atomic_load(&l->wait_full))
+            return false;
+    }
+    return !sub_full(s, held);
+}
+
 bool live_room(struct live_shard *s)
 {
     for (int i = 0; i < s->live->o.shard_count; i++)
-        if (atomic_load_explicit(&s->lanes[i].waiting, memory_order_relaxed))
+        if (atomic_load(&s->lanes[i].wait_bytes) || atomic_load(&s->lanes[i].wait_full))
             return false;
     return !s->held;
 }
@@ -208,14 +232,13 @@ void shard_room(struct live_shard *s)
     if (!s->room_made)
         return;
     s->room_made = false;
-    if (atomic_load(&s->full) != 0)
-        return;
     struct live *live = s->live;
-    for (int i = 0; i < live->o.shard_count; i++)
+    bool full = atomic_load(&s->full) != 0;
+    for (int i = 0; i < live->o.shard_count && !full; i++)
         if (i != (int)s->index)
             lane_notify(&live->shards[i]->lanes[s->index]);
     if (s->held) {
-        s->held = false;
+        s->held = full;
         live->o.unblocked(live->o.context, (int)s->index);
     }
 }

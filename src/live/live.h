@@ -119,12 +119,21 @@ bool live_drain(struct live_sub *sub, int64_t wall_ms);
 
 /* ---- publishing ---- */
 
+/* What a publisher is held by: bits of shards that are far behind with what is under way to them,
+ * and of those where a LIVE_BLOCK subscription that takes its message is full; the name of one of
+ * this shard. */
+struct live_held {
+    uint64_t behind, full;
+    uint32_t index, serial; /* serial 0: none */
+};
+
 /* What became of a publication, as far as this call knows. */
 struct live_reach {
     uint32_t delivered;  /* subscriptions of this shard that have it, backlog included */
     uint32_t forwarded;  /* other shards that have takers for it */
-    bool blocked;        /* a LIVE_BLOCK subscription is full, or another shard is far behind:
-                            hold this publisher until live_room() */
+    bool blocked;        /* hold this publisher until live_room_for(); nothing is lost of what it
+                            published, but what it publishes before costs memory */
+    struct live_held held; /* by what, if blocked */
 };
 
 /* Shard's thread. Plain subscriptions get it all, of each queue group one member does, chosen at
@@ -141,7 +150,9 @@ bool live_interest(struct live_shard *s, struct bytes subject);
 void live_flush(struct live_shard *s);
 
 /* Whether a publisher that was told `blocked` may go on. Shard's thread; live_options.unblocked is
- * called on it when that may have changed. */
+ * called on it when that may have changed. live_room: whether all of them may; better ask for each
+ * one, so that a subscription that never takes anything holds only those who publish to it. */
+bool live_room_for(struct live_shard *s, const struct live_held *held);
 bool live_room(struct live_shard *s);
 
 /* ---- the engine ---- */

@@ -49,7 +49,8 @@ static void take_group(struct live_node *group, struct scratch *x)
         if (!good)
             break;
         m->members[m->member_count++] =
-            (struct group_member){sub->shard->index, {sub->index, sub->serial}};
+            (struct group_member){(uint16_t)sub->shard->index, sub->overflow == LIVE_BLOCK,
+                                  {sub->index, sub->serial}};
         g->count++;
     }
 }
@@ -60,7 +61,9 @@ static void take_node(struct live_node *n, const struct live_shard *shard, struc
     list_each(node, &n->subs) {
         const struct live_sub *sub = container_of(node, struct live_sub, in_node);
         if (sub->shard != shard) {
-            m->others |= (uint64_t)1 << sub->shard->index;
+            uint64_t bit = (uint64_t)1 << sub->shard->index;
+            m->others |= bit;
+            m->blockers |= sub->overflow == LIVE_BLOCK ? bit : 0;
             continue;
         }
         void *own = m->own;
@@ -116,7 +119,7 @@ uint64_t tree_match(struct live_tree *t, struct bytes subject, uint32_t hash,
                     const struct live_shard *shard, struct scratch *x)
 {
     x->m.own_count = x->m.group_count = x->m.member_count = 0;
-    x->m.others = 0;
+    x->m.others = x->m.blockers = 0;
     x->failed = false;
     pthread_rwlock_rdlock(&t->lock);
     uint64_t generation = atomic_load_explicit(&t->generation, memory_order_relaxed);

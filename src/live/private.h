@@ -55,7 +55,8 @@ struct sub_name {
 };
 
 struct group_member {
-    uint32_t shard;
+    uint16_t shard;
+    bool blocks; /* LIVE_BLOCK */
     struct sub_name name;
 };
 
@@ -69,6 +70,7 @@ struct match {
     struct group_member *members; /* of all shards */
     uint32_t own_count, group_count, member_count;
     uint64_t others;              /* bits of other shards with plain subscriptions */
+    uint64_t blockers;            /* those of them that have LIVE_BLOCK ones */
 };
 
 /* A match that is being put together; its arrays grow. */
@@ -152,7 +154,8 @@ struct lane {
     struct batch *batch;       /* being filled, NULL when empty */
     struct mail notice;        /* to the sender: there is room again */
     _Atomic size_t bytes;      /* under way */
-    _Atomic bool waiting;      /* a publisher of the sender is held because of the receiver */
+    _Atomic bool wait_bytes;   /* a publisher of the sender is held by what is under way */
+    _Atomic bool wait_full;    /* one is held by a full subscription of the receiver */
     _Atomic bool notice_out;   /* `notice` is in a mailbox */
 } CACHE_ALIGNED;
 
@@ -187,7 +190,7 @@ struct live_shard {
     struct tally tally;
     struct scratch scratch;
     bool flush_wanted;
-    bool room_made;           /* `full` fell to zero and nobody was told yet */
+    bool room_made;           /* a full subscription got room or left, nobody was told yet */
     bool held;                /* a publisher is held because of a full subscription of ours */
     struct lane *lanes;       /* to each shard; its own place is unused */
     struct cache cache;
@@ -236,8 +239,8 @@ void tally_share(struct live_shard *s);
 struct flight {
     const struct live_message *m;
     struct live_message kept; /* hold NULL: not made */
-    bool full;                /* a LIVE_BLOCK subscription of this shard has no more room */
-    bool behind;              /* another shard is */
+    struct live_held held;    /* what its publisher is to be held by */
+    uint32_t longest;         /* backlog of the subscription that `held` names */
 };
 
 /* The message with a hold; NULL: no memory. */
@@ -262,8 +265,10 @@ bool backlog_keep(struct live_sub *sub, struct flight *f);
 /* Drops all of it as LIVE_DROPPED_GONE; shard_room() is the caller's to call. */
 void backlog_fini(struct live_sub *sub);
 void count_drop(struct live_sub *sub, enum live_reason why);
-/* Tells who waits when the last full LIVE_BLOCK subscription has room again. */
+/* Tells who waits when full LIVE_BLOCK subscriptions have room again. */
 void shard_room(struct live_shard *s);
+/* Whether the subscription of this shard that `held` names is still full. */
+bool sub_full(const struct live_shard *s, const struct live_held *held);
 
 static inline bool message_expired(const struct live_message *m, int64_t wall_ms)
 {
@@ -283,10 +288,18 @@ bool deliver_member(struct live_shard *s, struct live_sub *sub, struct flight *f
  * begin among the members. Returns the shard that has it, -1: nobody. */
 int deliver_group(struct live_shard *s, const struct match *m, const struct group_match *g,
                   struct flight *f, const void *but_not, uint64_t visited);
-/* For the plain subscriptions of shard `to` (member.serial 0) or for one of a group. False: no
- * memory, it is lost and counted. */
-bool forward(struct live_shard *s, uint32_t to, struct flight *f, struct sub_name member,
-             uint32_t group, uint64_t visited);
+/* Where a message goes: to the plain subscriptions of a shard (member.serial 0) or to a member of a
+ * group. */
+struct address {
+    uint32_t shard;
+    bool blocks; /* LIVE_BLOCK subscriptions are among them */
+    struct sub_name member;
+    uint32_t group;
+    uint64_t visited;
+};
+
+/* False: no memory, it is lost and counted. */
+bool forward(struct live_shard *s, const struct address *to, struct flight *f);
 void lane_init(struct lane *l, struct live_shard *from, struct live_shard *to);
 void lane_fini(struct lane *l);
 /* The receiver has room: wakes the sender if it waits. */

@@ -123,6 +123,13 @@ static struct live_sub *own_member(struct live_shard *s, const struct group_memb
     return sub != NULL && but_not != NULL && sub->owner == but_not ? NULL : sub;
 }
 
+static int forward_member(struct live_shard *s, const struct group_member *member,
+                          const struct group_match *g, struct flight *f, uint64_t visited)
+{
+    struct address to = {member->shard, member->blocks, member->name, g->id, visited};
+    return forward(s, &to, f) ? (int)member->shard : -1;
+}
+
 /* Everybody was asked and nobody has room: the first of ours pays by its policy; none of ours: it
  * goes to another shard, to stay there. */
 static int force_group(struct live_shard *s, const struct match *m, const struct group_match *g,
@@ -136,8 +143,7 @@ static int force_group(struct live_shard *s, const struct match *m, const struct
     for (uint32_t i = 0; i < g->count && visited != UINT64_MAX; i++) {
         const struct group_member *member = member_at(m, g, start + i);
         if (member->shard != s->index)
-            return forward(s, member->shard, f, member->name, g->id, UINT64_MAX)
-                       ? (int)member->shard : -1;
+            return forward_member(s, member, g, f, UINT64_MAX);
     }
     return -1;
 }
@@ -153,8 +159,7 @@ int deliver_group(struct live_shard *s, const struct match *m, const struct grou
             if (sub != NULL && offer(s, sub, f))
                 return (int)s->index;
         } else if ((visited >> member->shard & 1) == 0) {
-            return forward(s, member->shard, f, member->name, g->id, visited)
-                       ? (int)member->shard : -1;
+            return forward_member(s, member, g, f, visited);
         }
     }
     return force_group(s, m, g, f, but_not, start, visited);
@@ -187,10 +192,11 @@ static void publish(struct live_shard *s, struct flight *f, const struct match *
     uint64_t reached = 0, others = m->others;
     reach->delivered = deliver_plain(s, m, f, but_not);
     while (others != 0) {
-        uint32_t to = (uint32_t)__builtin_ctzll(others);
+        struct address to = {.shard = (uint32_t)__builtin_ctzll(others)};
+        to.blocks = (m->blockers >> to.shard & 1) != 0;
         others &= others - 1;
-        if (forward(s, to, f, (struct sub_name){0, 0}, 0, 0))
-            reached |= (uint64_t)1 << to;
+        if (forward(s, &to, f))
+            reached |= (uint64_t)1 << to.shard;
     }
     for (uint32_t i = 0; i < m->group_count; i++) {
         int shard = deliver_group(s, m, &m->groups[i], f, but_not, 0);
@@ -200,6 +206,17 @@ static void publish(struct live_shard *s, struct flight *f, const struct match *
             reached |= (uint64_t)1 << shard;
     }
     reach->forwarded = (uint32_t)__builtin_popcountll(reached);
+}
+
+static COLD void hold_publisher(struct live_shard *s, const struct flight *f,
+                                struct live_reach *reach)
+{
+    uint64_t me = (uint64_t)1 << s->index;
+    reach->held = f->held;
+    if (!sub_full(s, &f->held)) /* none of ours, or it left in between */
+        reach->held.full &= ~me;
+    s->held |= (reach->held.full & me) != 0;
+    reach->blocked = (reach->held.full | reach->held.behind) != 0;
 }
 
 void live_publish(struct live_shard *s, const struct live_message *m, const void *but_not,
@@ -219,9 +236,8 @@ void live_publish(struct live_shard *s, const struct live_message *m, const void
     s->depth++;
     publish(s, &f, match, but_not, reach);
     s->depth--;
-    f.full = f.full && atomic_load(&s->full) != 0; /* it may have left in between */
-    s->held |= f.full;
-    reach->blocked = f.full || f.behind;
+    if (unlikely((f.held.full | f.held.behind) != 0))
+        hold_publisher(s, &f, reach);
     flight_end(&f);
     if (own.m.own != NULL || own.m.groups != NULL)
         scratch_fini(&own);

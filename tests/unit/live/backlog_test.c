@@ -165,6 +165,47 @@ void test_block_holds_publishers_of_other_shards(void)
     world_stop(&w);
 }
 
+void test_a_stuck_subscription_holds_only_its_publishers(void)
+{
+    struct world w;
+    struct taker stuck = slow(LIVE_BLOCK, 2), slower = slow(LIVE_BLOCK, 2);
+    struct taker far = slow(LIVE_BLOCK, 2), other = {0};
+    world_start(&w, 2, 0);
+    taker_start(&w, &stuck, 0, "a", NULL);
+    taker_start(&w, &slower, 0, "b", NULL);
+    taker_start(&w, &far, 1, "c", NULL);
+    taker_start(&w, &other, 1, "d", NULL);
+    struct live_shard *s = world_shard(&w, 0);
+    world_publish(&w, 0, "a", "1");
+    world_publish(&w, 0, "b", "1");
+    world_publish(&w, 0, "c", "1");
+    world_publish(&w, 0, "c", "2");
+    world_settle(&w);
+    struct live_reach a = world_publish(&w, 0, "a", "2"), b = world_publish(&w, 0, "b", "2");
+    struct live_reach c = world_publish(&w, 0, "c", "3");
+    expect(a.blocked && b.blocked && c.blocked);
+    expect(!world_publish(&w, 0, "d", "4").blocked); /* though `far` is full where it goes */
+    expect(!live_room_for(s, &a.held) && !live_room_for(s, &b.held) && !live_room_for(s, &c.held));
+    slower.answer = LIVE_TAKEN;
+    expect(live_drain(&slower.sub, 0));
+    expect_eq(w.unblocked[0], 1);
+    expect(!live_room(s));
+    expect(!live_room_for(s, &a.held) && live_room_for(s, &b.held) && !live_room_for(s, &c.held));
+    far.answer = LIVE_TAKEN;
+    world_settle(&w);
+    expect(live_drain(&far.sub, 0));
+    world_settle(&w);
+    expect_eq(w.unblocked[0], 2);
+    expect(!live_room_for(s, &a.held) && live_room_for(s, &c.held));
+    live_unsubscribe(&stuck.sub);
+    expect_eq(w.unblocked[0], 3);
+    expect(live_room_for(s, &a.held) && live_room(s));
+    live_unsubscribe(&slower.sub);
+    live_unsubscribe(&far.sub);
+    live_unsubscribe(&other.sub);
+    world_stop(&w);
+}
+
 void test_bytes_under_way_are_bounded(void)
 {
     struct world w;

@@ -213,13 +213,16 @@ static void step_publish(void)
                 held |= arrive(&m.takers[i], id, deadline_ms);
         held = held && shard_full(shard);
         for (int to = 0; to < m.world.shard_count; to++) {
-            bool wanted = false;
-            for (int i = 0; i < TAKERS && to != shard; i++)
-                wanted |= plain_taker(&m.takers[i], to, subject);
+            bool wanted = false, blocks = false;
+            for (int i = 0; i < TAKERS && to != shard; i++) {
+                bool takes = plain_taker(&m.takers[i], to, subject);
+                wanted |= takes;
+                blocks |= takes && m.takers[i].sub.overflow == LIVE_BLOCK;
+            }
             if (!wanted)
                 continue;
             plain_elsewhere = true;
-            held |= shard_full(to);
+            held |= blocks && shard_full(to);
             int *count = &m.lane_count[shard][to];
             struct parcel **lane = &m.lanes[shard][to];
             *lane = realloc(*lane, (size_t)(*count + 1) * sizeof **lane);
@@ -227,7 +230,8 @@ static void step_publish(void)
         }
     }
     live_publish(world_shard(&m.world, shard), &msg, quiet, &reach);
-    expect(!held || reach.blocked);
+    expect(held == reach.blocked); /* groups have no LIVE_BLOCK members here */
+    expect(!reach.blocked || !live_room_for(world_shard(&m.world, shard), &reach.held));
     expect(!plain_elsewhere || reach.forwarded > 0);
     expect(!reach.blocked || !live_room(world_shard(&m.world, shard)));
 }

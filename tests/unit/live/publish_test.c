@@ -176,3 +176,63 @@ void test_a_queue_member_that_cannot_is_passed_over(void)
     live_unsubscribe(&full.sub);
     world_stop(&w);
 }
+
+/* A subscription whose deliver() publishes, subscribes and asks: in the middle of a publication. */
+struct busybody {
+    struct live_sub sub;
+    struct world *world;
+    struct taker *joins;
+    int depth, heard;
+};
+
+static enum live_taken meddle(struct live_sub *sub, const struct live_message *m)
+{
+    struct busybody *b = container_of(sub, struct busybody, sub);
+    (void)m;
+    b->heard++;
+    if (++b->depth == 1) {
+        for (int i = 0; i < 2000; i++) { /* more subjects than the cache holds */
+            char subject[16];
+            snprintf(subject, sizeof subject, "n.%d", i);
+            expect_eq(world_publish(b->world, 0, subject, "n").delivered, 1);
+        }
+        taker_start(b->world, b->joins, 0, "x", NULL);
+        expect(live_interest(world_shard(b->world, 0), bytes_of("n.0")));
+        expect(world_publish(b->world, 0, "y", "y").delivered == 1);
+    }
+    b->depth--;
+    return LIVE_TAKEN;
+}
+
+void test_publishing_in_deliver(void)
+{
+    struct world w;
+    struct taker before = {0}, after = {0}, joins = {0};
+    static struct taker many[100];
+    struct busybody b = {.sub.deliver = meddle, .world = &w, .joins = &joins}, other = {.depth = 9};
+    world_start(&w, 1, 0);
+    other.sub.deliver = meddle;
+    struct live_shard *s = world_shard(&w, 0);
+    expect(live_subscribe(s, &other.sub, bytes_of("n.*"), bytes_of(NULL)) == OUT_OK);
+    taker_start(&w, &before, 0, "x", NULL);
+    expect(live_subscribe(s, &b.sub, bytes_of("x"), bytes_of(NULL)) == OUT_OK);
+    taker_start(&w, &after, 0, "*", NULL);
+    for (int i = 0; i < 100; i++)
+        taker_start(&w, &many[i], 0, "x", NULL);
+    expect_eq(world_publish(&w, 0, "x", "1").delivered, 103);
+    expect_str(before.got, " 1");
+    expect_str(after.got, " y 1");
+    expect_str(joins.got, "");
+    expect_eq(other.heard, 2000);
+    live_unsubscribe(&b.sub);
+    expect_eq(world_publish(&w, 0, "x", "2").delivered, 103);
+    expect_str(joins.got, " 2");
+    for (int i = 0; i < 100; i++) {
+        expect_str(many[i].got, " 1 2");
+        live_unsubscribe(&many[i].sub);
+    }
+    struct live_sub *rest[] = {&other.sub, &before.sub, &after.sub, &joins.sub};
+    for (int i = 0; i < 4; i++)
+        live_unsubscribe(rest[i]);
+    world_stop(&w);
+}
