@@ -175,6 +175,8 @@ enum outcome broker_open(struct config *config, const int *ports, struct shard *
 enum outcome broker_start(struct broker *b)
 {
     enum outcome o = flusher_start(b);
+    if (o == OUT_OK)
+        o = cleaner_start(b);
     return o == OUT_OK ? control_start(b) : o;
 }
 
@@ -182,6 +184,7 @@ enum outcome broker_stop(struct broker **broker)
 {
     struct broker *b = *broker;
     control_stop(b);
+    cleaner_stop(b);
     flusher_stop(b);
     enum outcome o = logs_close(b);
     view_free(b->view); /* closes every log clean */

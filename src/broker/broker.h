@@ -47,6 +47,8 @@ struct partition {
     struct list flush_node;    /* in the flusher's queue */
     _Atomic(void *) followed;  /* the follower's */
     char *gone;                /* where the directory of a deleted one is now */
+    int64_t first_dirty;       /* compacted up to here; this and the next: control thread */
+    int64_t clean_after_ms;    /* compaction failed: not before this time again */
 };
 
 /* One topic, shared by the views between two changes of it. */

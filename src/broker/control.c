@@ -239,6 +239,7 @@ static void *control_main(void *context)
     again(&b->memory, MEMORY_MS);
     again(&b->checkpoint, CHECKPOINT_MS);
     again(&b->report, REPORT_MS);
+    cleaner_begin(b);
     while (!atomic_load(&b->stopping))
         shard_turn(&b->control);
     shard_become(NULL);

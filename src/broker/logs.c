@@ -53,6 +53,19 @@ static enum log_codec codec_of(const char *name)
     return LOG_CODEC_PRODUCER;
 }
 
+static int32_t level_of(enum log_codec codec, const struct topic_config *c)
+{
+    switch (codec) {
+    case LOG_GZIP: return (int32_t)c->gzip_level;
+    case LOG_LZ4: return (int32_t)c->lz4_level;
+    case LOG_ZSTD: return (int32_t)c->zstd_level;
+    case LOG_NONE:
+    case LOG_SNAPPY:
+    case LOG_CODEC_PRODUCER: break;
+    }
+    return INT32_MIN; /* the codec's own */
+}
+
 static void fill_options(const struct broker *b, const struct topic_config *c,
                          struct log_options *o)
 {
@@ -76,6 +89,12 @@ static void fill_options(const struct broker *b, const struct topic_config *c,
     o->validation = config->validation_full ? LOG_VALIDATE_FULL : LOG_VALIDATE_PLAIN;
     o->producer_expiration_ms = config->producer_id_expiration_ms;
     o->file_delete_delay_ms = c->file_delete_delay_ms;
+    o->delete_retention_ms = c->delete_retention_ms;
+    o->min_compaction_lag_ms = c->min_compaction_lag_ms;
+    o->max_compaction_lag_ms = c->max_compaction_lag_ms;
+    if (c->cleanup_compact) /* old records must get out of the active segment in time */
+        o->segment_ms = MIN(o->segment_ms, c->max_compaction_lag_ms);
+    o->compression_level = level_of(o->compression, c);
 }
 
 /* What was cut off is always said; the sum is for --recovery-mode. */

@@ -8,6 +8,7 @@
 #define CONFIGS_KEPT 256 /* old configs stay until the end: readers hold no reference */
 
 struct flusher;
+struct cleaner;
 
 struct broker {
     _Atomic(const struct config *) config;
@@ -26,6 +27,7 @@ struct broker {
     _Atomic bool stopping;
     _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
     struct flusher *flusher;
+    struct cleaner *cleaner;  /* NULL: log.cleaner.enable=false */
     struct shard_timer memory; /* retention of topics in memory */
     struct shard_timer retention, checkpoint, report;
     uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
@@ -62,12 +64,12 @@ void view_publish(struct broker *b, struct view *v);
 void broker_log_gone(struct partition *p);
 MUST enum outcome logs_read_checkpoints(struct broker *b);
 void logs_forget_checkpoints(struct broker *b);
-MUST enum outcome logs_open(struct broker *b, struct partition *p,
-                            const struct topic_config *config);
-void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
 /* Of the partition's log or stream. */
 MUST enum outcome partition_epoch_begin(struct partition *p, int32_t epoch);
 MUST enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted);
+MUST enum outcome logs_open(struct broker *b, struct partition *p,
+                            const struct topic_config *config);
+void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
 void logs_delete(struct broker *b, struct partition *p);
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);
@@ -82,6 +84,11 @@ void control_stop(struct broker *b);
 MUST enum outcome flusher_start(struct broker *b);
 void flusher_stop(struct broker *b);
 struct flusher *broker_flusher(struct broker *b);
+
+/* clean.c: start and stop in the main thread, begin in the control thread */
+MUST enum outcome cleaner_start(struct broker *b);
+void cleaner_begin(struct broker *b);
+void cleaner_stop(struct broker *b);
 
 /* create.c */
 void creations_free(struct broker *b);

@@ -69,6 +69,12 @@ static bool is(const struct config *c, const char *name, const char *value)
     return text != NULL && strcmp(text, value) == 0;
 }
 
+static double fraction(const struct config *c, const char *name)
+{
+    const char *text = config_text(c, name, NULL);
+    return text == NULL ? 0 : strtod(text, NULL);
+}
+
 static void copy(char *to, size_t room, const char *text)
 {
     snprintf(to, room, "%s", text == NULL ? "" : text);
@@ -86,6 +92,16 @@ static void settle_groups(struct config *c)
     c->offsets_retention_minutes = number(c, "offsets.retention.minutes");
     c->memory_retention_bytes = number(c, "memory.retention.bytes");
     c->offsets_retention_check_interval_ms = number(c, "offsets.retention.check.interval.ms");
+}
+
+static void settle_cleaner(struct config *c)
+{
+    c->cleaner_enable = truth(c, "log.cleaner.enable");
+    c->cleaner_threads = (int32_t)number(c, "log.cleaner.threads");
+    c->cleaner_backoff_ms = number(c, "log.cleaner.backoff.ms");
+    c->cleaner_key_bytes = number(c, "log.cleaner.dedupe.buffer.size");
+    c->cleaner_key_load = fraction(c, "log.cleaner.io.buffer.load.factor");
+    c->cleaner_bytes_per_second = fraction(c, "log.cleaner.io.max.bytes.per.second");
 }
 
 static void settle_network(struct config *c)
@@ -155,6 +171,7 @@ enum outcome config_settle(struct config *c)
         o = settle_storage(c);
     settle_network(c);
     settle_groups(c);
+    settle_cleaner(c);
     settle_nats(c);
     c->num_partitions = (int32_t)number(c, "num.partitions");
     c->default_replication_factor = (int32_t)number(c, "default.replication.factor");

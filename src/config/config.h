@@ -102,6 +102,11 @@ struct config {
     int32_t fetch_max_bytes, max_incremental_fetch_session_cache_slots;
     int64_t log_retention_check_interval_ms, log_segment_delete_delay_ms;
     int64_t producer_id_expiration_ms;
+    /* compaction */
+    bool cleaner_enable;
+    int32_t cleaner_threads;
+    int64_t cleaner_backoff_ms, cleaner_key_bytes;
+    double cleaner_key_load, cleaner_bytes_per_second;
     /* groups */
     int32_t group_min_session_timeout_ms, group_max_session_timeout_ms, group_max_size;
     int32_t group_initial_rebalance_delay_ms;
@@ -121,6 +126,9 @@ struct topic_config {
     int64_t max_message_bytes, index_interval_bytes, segment_index_bytes;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms, file_delete_delay_ms;
     int64_t min_insync_replicas, delete_retention_ms, flush_messages, flush_ms;
+    int64_t min_compaction_lag_ms, max_compaction_lag_ms;
+    int64_t gzip_level, lz4_level, zstd_level;
+    double min_cleanable_ratio;
     int64_t retention_records, message_ttl_ms;
     bool append_time, cleanup_delete, cleanup_compact, preallocate;
     bool memory; /* storage.class */

@@ -83,6 +83,11 @@ static const struct number_field {
     {"file.delete.delay.ms", offsetof(struct topic_config, file_delete_delay_ms)},
     {"min.insync.replicas", offsetof(struct topic_config, min_insync_replicas)},
     {"delete.retention.ms", offsetof(struct topic_config, delete_retention_ms)},
+    {"min.compaction.lag.ms", offsetof(struct topic_config, min_compaction_lag_ms)},
+    {"max.compaction.lag.ms", offsetof(struct topic_config, max_compaction_lag_ms)},
+    {"compression.gzip.level", offsetof(struct topic_config, gzip_level)},
+    {"compression.lz4.level", offsetof(struct topic_config, lz4_level)},
+    {"compression.zstd.level", offsetof(struct topic_config, zstd_level)},
     {"flush.messages", offsetof(struct topic_config, flush_messages)},
     {"flush.ms", offsetof(struct topic_config, flush_ms)},
     {"retention.records", offsetof(struct topic_config, retention_records)},
@@ -99,6 +104,8 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
         int64_t value = strtoll(text, NULL, 10);
         memcpy((char *)out + number_fields[i].offset, &value, sizeof value);
     }
+    out->min_cleanable_ratio =
+        strtod(effective(c, "min.cleanable.dirty.ratio", overrides, count, buffer), NULL);
     const char *type = effective(c, "message.timestamp.type", overrides, count, buffer);
     out->append_time = strcmp(type, "LogAppendTime") == 0;
     out->memory = strcmp(effective(c, "storage.class", overrides, count, buffer), "memory") == 0;

@@ -318,6 +318,15 @@ static enum outcome rewrite_all(struct pass *p)
     return o;
 }
 
+/* What a full disk kept from being flushed can't be swapped yet. */
+static enum outcome all_saved(const struct pass *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (!segment_saved(p->segments[i]))
+            return OUT_AGAIN;
+    return OUT_OK;
+}
+
 enum outcome log_compact(struct log *l, const struct log_compact *what, struct log_compacted *done)
 {
     struct pass p = {.log = l, .what = what, .done = done, .opts = log_opts(l)};
@@ -328,6 +337,8 @@ enum outcome log_compact(struct log *l, const struct log_compact *what, struct l
     enum outcome o = store_flush(&l->store, &flushed); /* what is swapped is on disk */
     if (o == OUT_OK)
         o = compact_hold(l, what->end, &p.segments, &p.count);
+    if (o == OUT_OK)
+        o = all_saved(&p);
     if (o == OUT_OK && p.count > 0)
         o = note_all(&p);
     if (o == OUT_OK && p.count > 0 && p.map.latest_offset >= what->first_dirty)

@@ -177,10 +177,7 @@ static bool still_there(struct log *l, struct segment *const *group, size_t coun
     const struct segments *list = segments_enter(l);
     bool there = segments_at(list, group[0]->base_offset, at) && *at + count < list->count;
     for (size_t i = 0; there && i < count; i++) {
-        const struct segment *s = group[i];
-        there = list->at[*at + i] == s && !atomic_load(&s->unsynced) &&
-                !atomic_load(&s->unsaved) && !atomic_load(&s->txn_unsynced) &&
-                !atomic_load(&s->txn_unsaved);
+        there = list->at[*at + i] == group[i] && segment_saved(group[i]);
     }
     segments_leave(l);
     return there;

@@ -91,9 +91,11 @@ static enum outcome flush_names(struct log *l)
 static enum outcome flush_locked(struct log *l, int64_t target)
 {
     enum outcome o = OUT_OK;
-    struct segment *s = segments_hold_at(l, atomic_load(&l->flushed_offset));
+    /* The segment that the last flush ended in: it may have been sealed right there since. */
+    int64_t from = atomic_load(&l->flushed_offset) - 1;
+    struct segment *s = segments_hold_at(l, from);
     if (s == NULL)
-        s = segments_hold_after(l, atomic_load(&l->flushed_offset));
+        s = segments_hold_after(l, from);
     while (s != NULL && o == OUT_OK) {
         int64_t base = s->base_offset;
         struct segment *next = segments_hold_after(l, base);

@@ -152,7 +152,8 @@ struct log_compacted {
     int64_t invalid;          /* records without key (dropped), batches that can't be read (kept) */
     int32_t segments_before, segments_after;
 };
-/* One pass, offsets stay as they are. OUT_CLOSED: go_on ended it; OUT_AGAIN: retention was faster.
+/* One pass, offsets stay as they are. OUT_CLOSED: go_on ended it; OUT_AGAIN: retention was faster,
+ * or a full disk keeps something from being flushed.
  * A failure leaves the log as good as it was; when files can't be renamed it goes offline. */
 MUST enum outcome log_compact(struct log *l, const struct log_compact *what,
                               struct log_compacted *done);

@@ -39,6 +39,13 @@ struct segment {
     atomic_bool used;             /* since the last idle pass */
 };
 
+/* Everything of it is on disk. */
+static inline bool segment_saved(const struct segment *s)
+{
+    return !atomic_load(&s->unsynced) && !atomic_load(&s->unsaved) &&
+           !atomic_load(&s->txn_unsynced) && !atomic_load(&s->txn_unsaved);
+}
+
 enum segment_file { FILE_LOG, FILE_INDEX, FILE_TIMEINDEX, FILE_TXNINDEX, FILE_SNAPSHOT,
                    FILE_KINDS };
 void segment_path(char to[static LOG_PATH_MAX], const char *dir, int64_t offset,
