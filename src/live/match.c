@@ -90,6 +90,8 @@ static void walk(const struct live_tree *t, struct bytes subject, const struct l
                  struct scratch *x)
 {
     struct branch stack[BRANCHES_MAX];
+    struct bytes star = bytes_of("*"), rest = bytes_of(">");
+    uint32_t star_hash = subject_hash(star), rest_hash = subject_hash(rest);
     size_t depth = 0;
     stack[depth++] = (struct branch){t->root, subject};
     while (depth > 0) {
@@ -99,11 +101,9 @@ static void walk(const struct live_tree *t, struct bytes subject, const struct l
         unsigned special = (has & HAS_STAR ? 1 : 0) + (has & HAS_REST ? 1 : 0);
         struct live_node *below[2] = {NULL, NULL};
         if (has & HAS_REST)
-            take_node(tree_find(t, b.node, NODE_REST, bytes_of(">"), subject_hash(bytes_of(">"))),
-                      shard, x);
+            take_node(tree_find(t, b.node, NODE_REST, rest, rest_hash), shard, x);
         if (has & HAS_STAR)
-            below[0] =
-                tree_find(t, b.node, NODE_STAR, bytes_of("*"), subject_hash(bytes_of("*")));
+            below[0] = tree_find(t, b.node, NODE_STAR, star, star_hash);
         if (b.node->children > special)
             below[1] = tree_find(t, b.node, NODE_TOKEN, token, subject_hash(token));
         for (int i = 0; i < 2; i++) {
