@@ -232,7 +232,8 @@ struct meta_options {
     const char *host;         /* of our registration */
     int32_t port;
     bool flush;               /* a commit is on disk before it counts */
-    bool clean;               /* the last stop was clean: leader epochs stay */
+    bool clean;               /* the last stop was clean: leader epochs stay, but for topics whose
+                                 storage.class is memory */
     int64_t now_ms;
     int64_t snapshot_bytes;   /* growth of the log after which a snapshot is written; 0: 20 MiB */
     const struct log_io *io;  /* the kernel's calls of the log; NULL: the kernel's own */

@@ -226,6 +226,18 @@ static bool leads_alone(const struct meta_partition *p, int32_t node)
     return p->leader == node && p->placement->isr_count == 1 && p->placement->elr_count == 0;
 }
 
+/* A topic in memory begins anew with every start: a new epoch tells consumers so. */
+static bool forgets(const struct meta_image *image, const struct meta_topic *t)
+{
+    enum { TOPIC_RESOURCE = 2 };
+    const struct meta_configs *c = meta_configs(image, TOPIC_RESOURCE, t->name);
+    for (size_t i = 0; c != NULL && i < c->count; i++) {
+        if (bytes_is(c->pairs[i].name, "storage.class"))
+            return bytes_is(c->pairs[i].value, "memory");
+    }
+    return false;
+}
+
 /* In several commits: which partitions are done a next start sees. */
 static enum outcome take_leadership(struct meta *m)
 {
@@ -235,9 +247,10 @@ static enum outcome take_leadership(struct meta *m)
     meta_change_init(&change);
     for (size_t i = 0; i < image->topic_count && o == OUT_OK; i++) {
         const struct meta_topic *t = image->topics[i];
+        bool same = m->options.clean && !forgets(image, t);
         for (int32_t p = 0; p < t->partition_count && o == OUT_OK; p++) {
             const struct meta_partition *it = &t->partitions[p];
-            if (it->placement == NULL || (m->options.clean && leads_alone(it, m->options.node_id)))
+            if (it->placement == NULL || (same && leads_alone(it, m->options.node_id)))
                 continue;
             o = plan_leader(m, t, p, &change);
             if (o == OUT_OK && change.count == LEADERSHIP_MAX) {

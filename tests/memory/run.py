@@ -279,13 +279,18 @@ def the_class_stays(w):
     refused(EXISTS, w.client.create_topic, t, 1, {"storage.class": "memory", "cleanup.policy": "compact"})
 
 
+def epoch_end(w, topic, epoch):
+    answer = w.client.call("OffsetForLeaderEpoch", 3, {"replicaId": -2, "topics": [
+        {"topic": topic, "partitions": [{"partition": 0, "currentLeaderEpoch": -1, "leaderEpoch": epoch}]}]})
+    part = answer["topics"][0]["partitions"][0]
+    assert part["errorCode"] == 0, part
+    return part["leaderEpoch"], part["endOffset"]
+
+
 def figures_and_epochs(w):
     t = w.topic()
     w.client.produce(t, 0, batch([b"x"] * 5))
-    answer = w.client.call("OffsetForLeaderEpoch", 3, {"replicaId": -2, "topics": [
-        {"topic": t, "partitions": [{"partition": 0, "currentLeaderEpoch": -1, "leaderEpoch": 0}]}]})
-    part = answer["topics"][0]["partitions"][0]
-    assert (part["errorCode"], part["leaderEpoch"], part["endOffset"]) == (0, 0, 5), part
+    assert epoch_end(w, t, 0) == (0, 5)
     answer = w.client.call("DescribeLogDirs", 1, {"topics": None})
     names = [x["name"] for r in answer["results"] for x in r["topics"]]
     assert t not in names, "a topic in memory is in no log directory"
@@ -331,6 +336,7 @@ def memory_comes_back(w):
 def a_restart_empties_them(w):
     t = w.topic(retention_records=50)
     w.client.create_topic("stays", 1)
+    epoch = 0
     for kill in (False, True):
         w.client.produce(t, 0, batch([b"gone", b"soon"]))
         w.client.produce("stays", 0, batch([b"kept"]))
@@ -340,9 +346,13 @@ def a_restart_empties_them(w):
         assert w.client.ends("stays", 1) == [kill + 1]
         assert w.client.fetch(t, {0: 1})[0][0] == OUT_OF_RANGE
         assert w.client.produce(t, 0, batch([b"anew"])) == 0
+        epoch += 1  # consumers that were behind the end are told so
+        assert epoch_end(w, t, epoch) == (epoch, 1)
+        assert epoch_end(w, t, epoch - 1) == (epoch - 1, 0)
         w.client.call("DeleteRecords", 1, {"timeoutMs": 1000, "topics": [
             {"name": t, "partitions": [{"partitionIndex": 0, "offset": -1}]}]})
         w.restart()
+        epoch += 1
     assert not folders(w)
 
 
