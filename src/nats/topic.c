@@ -276,7 +276,7 @@ static struct nats_batch *batch_for(struct nats_shard *h, struct partition *p)
     return b;
 }
 
-/* NULL: out of memory; then a publication is unanswered, as any may be, and its client asks again. */
+/* NULL: out of memory; a publication is unanswered then, and its client asks again. */
 static struct waiter *want_answer(struct nats_batch *b, struct bytes reply)
 {
     struct waiter *w = malloc(sizeof *w + reply.size);
