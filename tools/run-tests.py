@@ -75,8 +75,8 @@ LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "probe", "probe-one-core", "hostile",
-             "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "probe", "probe-one-core",
+             "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 
 

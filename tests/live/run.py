@@ -78,7 +78,8 @@ def in_by_nats_out_by_kafka(w):
     assert published(n, topic, b"two") == (0, 1)
     assert published(n, topic, b"", [("Kafka-Tombstone", "true"), ("Kafka-Key;base64", "AP8=")]) == (0, 2)
     rows = [(r.offset, r.key, r.value, r.headers) for r in w.all(topic)]
-    assert rows == [(0, b"k", b"one", [("X", b"y"), ("X", b"z")]), (1, None, b"two", []), (2, b"\0\xff", None, [])], rows
+    assert rows == [(0, b"k", b"one", [("X", b"y"), ("X", b"z")]), (1, None, b"two", []),
+                    (2, b"\0\xff", None, [])], rows
     n.close()
 
 
@@ -244,8 +245,8 @@ def dead_letters(w):
     published(n, topic, b"poison", [("A", "b"), ("Kafka-Key", "k")])
     sid = consumer(n, "mortal", topic, ack_wait_ms=20, backoff_ms=5, max_deliver=3)
     assert [deliveries(n.next(sid=sid)) for _ in range(3)] == [1, 2, 3]
-    wait_until(lambda: json.loads(n.request(f"$FLUX.API.CONSUMER.INFO.mortal.{topic}").payload)["dead_letters"] == 1, 10,
-               "the dead letter")
+    info = f"$FLUX.API.CONSUMER.INFO.mortal.{topic}"
+    wait_until(lambda: json.loads(n.request(info).payload)["dead_letters"] == 1, 10, "the dead letter")
     found = [r for p in range(w.kafka_partitions(topic + ".dead")) for r in w.all(topic + ".dead", p)]
     assert len(found) == 1 and found[0].value == b"poison" and found[0].key == b"k", found
     h = dict(found[0].headers)
@@ -309,7 +310,8 @@ def requests_that_make_no_sense(w):
                           ("$FLUX.API.CONSUMER.CREATE.x.no-such-topic", b""),
                           (f"$FLUX.API.CONSUMER.INFO.never.{topic}", b"")):
         assert "error" in json.loads(n.request(subject, body).payload), subject
-    for place in ("_", "_.p0", f"_.p9.{topic}.x.1.0.1.1.1", f"_.px.{topic}.x.1.0", f"_.p0.{topic}.x.1.99999999999999999999"):
+    for place in ("_", "_.p0", f"_.p9.{topic}.x.1.0.1.1.1", f"_.px.{topic}.x.1.0",
+                  f"_.p0.{topic}.x.1.99999999999999999999"):
         n.publish("$JS.ACK." + place, b"+ACK")
     n.flush()
     assert w.broker.alive()
