@@ -47,7 +47,8 @@ struct partition {
     struct list flush_node;    /* in the flusher's queue */
     _Atomic(void *) followed;  /* the follower's */
     char *gone;                /* where the directory of a deleted one is now */
-    int64_t first_dirty;       /* compacted up to here; this and the next: control thread */
+    int64_t unflushed_ms;      /* control thread: since when records wait for the disk, 0 none do */
+    int64_t first_dirty;       /* control thread: compacted up to here */
     int64_t clean_after_ms;    /* compaction failed: not before this time again */
 };
 
@@ -159,6 +160,8 @@ void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(str
 void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
                       int64_t offset);
 MUST bool broker_flush_end(struct flush_set *s);
+/* Any thread: has a partition on disk flushed; nobody waits. */
+void broker_flush_soon(struct partition *p);
 
 /* ---- control thread ---- */
 

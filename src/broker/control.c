@@ -239,6 +239,9 @@ static void *control_main(void *context)
     again(&b->memory, MEMORY_MS);
     again(&b->checkpoint, CHECKPOINT_MS);
     again(&b->report, REPORT_MS);
+    b->flush_due.fire = broker_flush_due;
+    b->flush_due.shard = &b->control;
+    broker_flush_due(&b->flush_due, b->control.now_ns);
     cleaner_begin(b);
     while (!atomic_load(&b->stopping))
         shard_turn(&b->control);

@@ -58,6 +58,16 @@ void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partitio
         enqueue(broker_flusher(p->broker), partition_hold(p));
 }
 
+void broker_flush_soon(struct partition *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool queue = !p->flush_queued;
+    p->flush_queued = true;
+    pthread_mutex_unlock(&p->lock);
+    if (queue)
+        enqueue(broker_flusher(p->broker), partition_hold(p));
+}
+
 bool broker_flush_end(struct flush_set *s)
 {
     return atomic_fetch_sub_explicit(&s->pending, 1, memory_order_acq_rel) != 1;

@@ -29,7 +29,7 @@ struct broker {
     struct flusher *flusher;
     struct cleaner *cleaner;  /* NULL: log.cleaner.enable=false */
     struct shard_timer memory; /* retention of topics in memory */
-    struct shard_timer retention, checkpoint, report;
+    struct shard_timer retention, checkpoint, report, flush_due;
     uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
     void *slots[BROKER_SLOT_COUNT];
     struct broker_follower follower; /* NULLs: none */
@@ -84,6 +84,9 @@ void control_stop(struct broker *b);
 MUST enum outcome flusher_start(struct broker *b);
 void flusher_stop(struct broker *b);
 struct flusher *broker_flusher(struct broker *b);
+
+/* flush_due.c: the timer of flush.ms and flush.messages, on the control thread */
+void broker_flush_due(struct shard_timer *timer, int64_t now_ns);
 
 /* clean.c: start and stop in the main thread, begin in the control thread */
 MUST enum outcome cleaner_start(struct broker *b);

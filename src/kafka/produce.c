@@ -125,8 +125,33 @@ static bool *find_overruled(struct call *c, const struct produce_request_topic_d
     return list;
 }
 
+/* What the reply waits for, made when the first partition needs a flush. */
+static struct produce_state *wait_state(struct call *c);
+
+/* Whether the reply promises the disk: for acks=all by flush.mode, for others (and for those who
+ * get no reply) when flush.messages says so. */
+static void flush_if_due(struct call *c, const struct topic *t, struct partition *p, int64_t end)
+{
+    const struct produce_request *in = c->in;
+    struct store_stat stat;
+    if (in->acks != -1 || c->config->flush_mode == FLUSH_MODE_NONE) {
+        if (likely(t->config.flush_messages == INT64_MAX) || p->log == NULL)
+            return;
+        store_stat(p->store, &stat);
+        if (end - stat.flushed_offset < t->config.flush_messages)
+            return;
+    }
+    if (in->acks == 0) {
+        broker_flush_soon(p);
+        return;
+    }
+    struct produce_state *state = wait_state(c);
+    if (state != NULL)
+        broker_flush_add(&state->flush, &state->waits[state->wait_count++], p, end);
+}
+
 static bool serve_topic(struct call *c, const struct produce_request_topic_data *asked,
-                        TOPIC_RESULT *out, struct produce_state *state)
+                        TOPIC_RESULT *out)
 {
     const struct produce_request *in = c->in;
     int16_t topic_error;
@@ -156,8 +181,8 @@ static bool serve_topic(struct call *c, const struct produce_request_topic_data 
         int64_t end = 0;
         if (p == NULL || !append(c, p, &data->records, result, &end))
             good = false;
-        else if (state != NULL)
-            broker_flush_add(&state->flush, &state->waits[state->wait_count++], p, end);
+        else
+            flush_if_due(c, t, p, end);
     }
     return good;
 }
@@ -180,11 +205,14 @@ static void flushed(struct request *r)
     call_finish(c);
 }
 
-static struct produce_state *wait_state(struct call *c, size_t partitions)
+static struct produce_state *wait_state(struct call *c)
 {
     const struct produce_request *in = c->in;
-    if (in->acks != -1 || c->config->flush_mode == FLUSH_MODE_NONE)
-        return NULL;
+    size_t partitions = 0;
+    if (c->state != NULL)
+        return c->state;
+    for (int32_t i = 0; i < in->topic_data_count; i++)
+        partitions += (size_t)in->topic_data[i].partition_data_count;
     struct produce_state *s = arena_new(c->arena, struct produce_state);
     if (s == NULL)
         return NULL;
@@ -200,27 +228,26 @@ enum verdict produce_handle(struct call *c)
 {
     const struct produce_request *in = c->in;
     struct produce_response *out = c->out;
-    size_t partitions = 0;
     for (int32_t i = 0; i < in->topic_data_count; i++) {
         const struct produce_request_topic_data *t = &in->topic_data[i];
-        partitions += (size_t)t->partition_data_count;
         for (int32_t j = 0; j < t->partition_data_count; j++) {
             if (t->partition_data[j].records.at == NULL)
                 return REQ_NO_REPLY; /* what Kafka does with null records */
         }
     }
     out->responses = arena_array(c->arena, TOPIC_RESULT, (size_t)in->topic_data_count);
-    struct produce_state *state = wait_state(c, partitions);
     if (out->responses == NULL || c->arena->failed)
         return REQ_CLOSE;
     bool good = true;
     for (int32_t i = 0; i < in->topic_data_count; i++) {
         if (in->topic_data[i].partition_data_count > 0)
-            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++],
-                                state);
+            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++]);
     }
     if (in->acks == 0)
         return good ? REQ_NO_REPLY : REQ_CLOSE;
+    struct produce_state *state = c->state;
+    if (state == NULL && c->arena->failed)
+        return REQ_CLOSE; /* a promise could not even be written down */
     if (state != NULL && broker_flush_end(&state->flush))
         return REQ_PIPELINED;
     return REQ_DONE;

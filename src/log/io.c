@@ -24,6 +24,11 @@ static int kernel_write_back(int fd, off_t at, off_t size)
     return sync_file_range(fd, at, size, SYNC_FILE_RANGE_WRITE);
 }
 
+static int kernel_allocate(int fd, off_t size)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
+}
+
 const struct log_io log_io_kernel = {
     .open = kernel_open,
     .close = close,
@@ -35,6 +40,7 @@ const struct log_io log_io_kernel = {
     .rename = rename,
     .unlink = unlink,
     .write_back = kernel_write_back,
+    .allocate = kernel_allocate,
 };
 
 enum outcome io_open(const struct log_io *io, const char *path, int flags, int *fd)

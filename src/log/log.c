@@ -182,6 +182,8 @@ enum outcome log_open(const struct log_open *what, struct log **log)
         log_free(l);
         return outcome_add(o, "open log %s", what->path);
     }
+    if (what->options.preallocate)
+        segment_allocate(l->active, what->options.segment_bytes);
     *log = l;
     return OUT_OK;
 }
@@ -194,6 +196,8 @@ static enum outcome save_all(struct log *l)
     if (atomic_load(&l->offline))
         return OUT_OFFLINE;
     enum outcome o = log_flush_op(&l->store, &flushed);
+    if (o == OUT_OK && log_opts(l)->preallocate)
+        segment_give_back(l->active);
     if (o != OUT_OK || !l->changed)
         return o;
     segment_note_end(l->active);

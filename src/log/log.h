@@ -35,7 +35,7 @@ struct log_options {
     enum log_timestamp_type timestamp_type;
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     bool cleanup_delete, cleanup_compact; /* cleanup.policy; compact demands keys */
-    bool preallocate;
+    bool preallocate; /* takes a new segment's space at once, as far as there is */
     enum log_codec compression; /* LOG_CODEC_PRODUCER keeps what the client sent */
     int32_t compression_level;  /* INT32_MIN: the codec's default */
     enum log_validation validation; /* FULL decompresses what clients send and walks the records */
@@ -60,6 +60,7 @@ struct log_io {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*write_back)(int fd, off_t at, off_t size); /* starts write-back, waits for nothing */
+    int (*allocate)(int fd, off_t size); /* takes the disk's space, the file stays as long */
 };
 extern const struct log_io log_io_kernel;
 

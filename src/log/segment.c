@@ -121,6 +121,20 @@ enum outcome segment_create(const struct log_io *io, const char *dir, int64_t ba
     return OUT_OK;
 }
 
+void segment_allocate(struct segment *s, int64_t size)
+{
+    const struct body *b = atomic_load(&s->body);
+    if (s->io->allocate(b->fd, (off_t)MIN(size, INT32_MAX)) != 0)
+        errno = 0;
+}
+
+void segment_give_back(struct segment *s)
+{
+    const struct body *b = atomic_load(&s->body);
+    if (s->io->ftruncate(b->fd, (off_t)atomic_load(&s->size)) != 0)
+        errno = 0;
+}
+
 enum outcome segment_create_cleaned(const struct log_io *io, const char *dir, int64_t base_offset,
                                     struct segment **segment)
 {

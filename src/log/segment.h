@@ -60,6 +60,10 @@ MUST enum outcome segment_create(const struct log_io *io, const char *dir, int64
 /* Makes the .log.cleaned of a compaction's result: a body with indexes in memory, empty. */
 MUST enum outcome segment_create_cleaned(const struct log_io *io, const char *dir,
                                          int64_t base_offset, struct segment **segment);
+/* Takes the disk's space for a segment of `size` bytes, as far as there is; gives back what is
+ * behind its end. */
+void segment_allocate(struct segment *s, int64_t size);
+void segment_give_back(struct segment *s);
 /* Opens for appending: a body with indexes in memory, empty; load them or scan. */
 MUST enum outcome segment_open_active(struct segment *s);
 

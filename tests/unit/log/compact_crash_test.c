@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The disk dies at each file operation of a compaction in turn, once for good (as SIGKILL does: what
- * was done stays done, nothing further is) and once for that operation only. Consumers must see
+ * The disk dies at each file operation of a compaction in turn, once for good (as SIGKILL does:
+ * what was done stays done, nothing further is), once for that operation only. Consumers must see
  * the same as before, from the log that was open as long as it is usable, and after the next
  * start; the compaction is then done again, to its end.
  */
