@@ -3,7 +3,7 @@
  * A load generator for NATS servers: publishers and subscribers over plain sockets, one thread.
  *
  *     fanout run HOST:PORT [pid=N] [publishers=1] [subscribers=48] [subjects=1] [size=16]
- *            [messages=N] [warm=N] [rate=N] [window=N] [filter=SUBJECT]
+ *            [messages=N | seconds=N] [warm=N] [rate=N] [window=N] [filter=SUBJECT]
  *     fanout idle-subscriptions HOST:PORT [pid=N] [count=100000] [connections=10]
  *     fanout idle-connections HOST:PORT [pid=N] [count=10000]
  *     fanout churn HOST:PORT [pid=N] [count=100000]
@@ -13,7 +13,8 @@
  * message is due at a time that does not depend on anything that happened, and that time stands in
  * it, so that waiting counts. Without one, publishers go on while no subscriber is more than
  * `window` messages behind. Every message is checked by every subscriber: subject, size, contents,
- * and order from each publisher. `warm` messages come first and are not measured.
+ * and order from each publisher. `warm` messages come first and are not measured; with `seconds`,
+ * as many as at their pace take that long.
  *
  * Prints one line of JSON. Exit status 1 when something was lost, doubled, disordered or changed.
  */
@@ -412,6 +413,10 @@ static int run(const struct server *server, int argc, char **argv)
     open_publishers(b, b->size);
     if (b->warm > 0)
         phase(b, (uint32_t)b->warm, b->rate, &late);
+    int64_t wanted_s = argument(argc, argv, "seconds", 0);
+    if (wanted_s > 0)
+        b->messages = 1 + (int64_t)((double)(b->warm * wanted_s * 1000000000) /
+                                    (double)(b->last_ns - b->begin_ns + 1));
     memset(&late, 0, sizeof late);
     struct server self = {.pid = (int)getpid()};
     uint64_t received = b->received;
