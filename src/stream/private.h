@@ -13,7 +13,8 @@
 
 #define SLAB_MIN KiB(64)
 #define SLAB_MAX MiB(8)
-#define SLAB_SHARE 64  /* a slab is about this part of what is kept */
+#define SLAB_SHARE 16  /* a slab is about this part of what is kept */
+#define SLAB_HUGE MiB(2) /* from here on in huge pages: small ones cost more than the copy */
 #define SLAB_STEP 4096 /* bytes between two marks of a slab's index */
 
 /* Where a batch begins, for finding one by offset. Behind a gap that does not fit there is none. */
@@ -78,7 +79,7 @@ static inline const struct stream_options *stream_opts(const struct stream *s)
 
 /* ---- slab.c ---- */
 
-/* One count, the caller's. Position deltas fit: no slab is larger than 4 GiB. */
+/* One count, the caller's. OUT_NO_MEMORY; OUT_TOO_LARGE: positions in a slab have 32 bits. */
 MUST enum outcome slab_new(size_t room, int64_t base_offset, struct slab **slab);
 /* The batch at `position`, which is published. */
 void slab_batch(const struct slab *b, size_t position, struct log_batch *batch);

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -18,14 +19,34 @@ static void slab_release(struct store_hold *h)
     free(b);
 }
 
+/* Fresh zeroed pages, aligned for huge ones if there is room for any. MAP_FAILED. */
+static void *take_pages(size_t room)
+{
+    size_t more = room >= SLAB_HUGE ? SLAB_HUGE - SLAB_STEP : 0;
+    uint8_t *at = mmap(NULL, room + more, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                       0);
+    if (at == MAP_FAILED || more == 0)
+        return at;
+    size_t before = -(uintptr_t)at % SLAB_HUGE;
+    if (before > 0)
+        munmap(at, before);
+    if (before < more)
+        munmap(at + before + room, more - before);
+    madvise(at + before, room, MADV_HUGEPAGE); /* a wish */
+    errno = 0;
+    return at + before;
+}
+
 enum outcome slab_new(size_t room, int64_t base_offset, struct slab **slab)
 {
-    check(room <= UINT32_MAX);
-    room = (room + SLAB_STEP - 1) / SLAB_STEP * SLAB_STEP;
+    if (room > UINT32_MAX - SLAB_HUGE)
+        return OUT_TOO_LARGE;
+    size_t page = room >= SLAB_HUGE ? SLAB_HUGE : SLAB_STEP;
+    room = (room + page - 1) / page * page;
     struct slab *b = malloc(sizeof *b + (room / SLAB_STEP + 1) * sizeof b->marks[0]);
     if (b == NULL)
         return OUT_NO_MEMORY;
-    void *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *at = take_pages(room);
     if (at == MAP_FAILED) {
         free(b);
         return fail(OUT_NO_MEMORY, "take %zu bytes for a topic in memory", room);

@@ -118,6 +118,23 @@ void test_a_view_ends_with_its_slab_and_says_so(void)
     stream_free(s);
 }
 
+void test_much_is_kept_in_large_slabs(void)
+{
+    struct stream_options o = stream_defaults();
+    struct log_batch b;
+    o.batches.retention_bytes = 80000000;
+    struct stream *s = stream_open(&o);
+    for (uint32_t i = 0; i < 200; i++)
+        stream_add(s, i, 15, 60000);
+    struct store_stat st = stream_stat(s);
+    expect(st.size_bytes <= 80000000 && st.size_bytes > 79000000);
+    expect(st.segment_count < 40);
+    expect(stream_memory(s) < 80000000 / 5 * 6 + 2 * MiB(6)); /* what no batch fits in any more */
+    for (int64_t at = st.start_offset; at < st.end_offset; at = b.last_offset + 1)
+        store_hold_drop(stream_view(s, at, &b).hold);
+    stream_free(s);
+}
+
 void test_bytes_bound_what_is_kept_but_for_the_newest(void)
 {
     struct stream_options o = stream_defaults();
