@@ -163,6 +163,7 @@ static bool close_reactor(struct reactor *r)
         free(q);
     }
     buffers_trim(r);
+    chunks_trim(r);
     os_close(r->poller);
     if (r->outstanding > 0)
         return false;
