@@ -182,6 +182,15 @@ summed when somebody asks.
 | `/status` | name, version, broker id, cluster id, uptime |
 | `/consumer-groups` | groups with state, number of members, lag |
 | `/consumer-groups/ID` | one group with its members and committed offsets |
+| `/varz`, `/connz`, `/subsz`, `/healthz` | the NATS door, as nats-server has them, for `nats-top -m 8080`, too |
+
+`/connz` knows `offset`, `limit` (1024), `sort` (cid, start, subs, pending, msgs_to, msgs_from, bytes_to, bytes_from,
+last, idle, uptime, rtt), `subs=1` and `subs=detail`, `cid`, `auth` and `state`; closed connections are not kept.
+`/subsz` knows `subs=1`, `offset`, `limit` and `test=SUBJECT`.
+
+What is published at the NATS door, and what to a topic that somebody there is subscribed to, adds up at any time:
+`fluxmq_live_matched_total` = `fluxmq_live_delivered_total` + `fluxmq_live_dropped_total` (all reasons) +
+`fluxmq_live_expired_total` + `fluxmq_live_pending`, where a message counts once for each subscription it is for.
 
 | metric | kind | what |
 |---|---|---|
@@ -192,7 +201,7 @@ def metrics_page():
     found = {}
     for _, kind, name, text in rows(read("src", "watch", "metric.def"), "METRIC", 4):
         found[name] = (KINDS[kind], text)
-    source = read("src", "http", "metrics.c") + read("src", "http", "groups.c")
+    source = "".join(read("src", "http", name) for name in ("metrics.c", "groups.c", "door.c"))
     string = r'"((?:[^"\\]|\\.)*)"'
     for m in re.finditer(rf'add\(t,\s*{string},\s*{string},\s*((?:{string}\s*)+),', source):
         found[m[1]] = (m[2], argument(TOKEN.match(m[3])))

@@ -5,7 +5,7 @@
  */
 #include "http/http.h"
 
-#include "http/text.h"
+#include "http/monitor.h"
 #include "os/os.h"
 #include "watch/watch.h"
 
@@ -48,6 +48,19 @@ static const struct route {
     {"/consumer-groups/", JSON, page_group, false, ONE_GROUP},
 };
 
+/* As nats-server has them. */
+static const struct {
+    const char *path;
+    unsigned (*fill)(struct text *t, struct monitor *m);
+    bool of_door; /* there is none without it */
+} monitors[] = {
+    {"/varz", monitor_varz, true},
+    {"/connz", monitor_connz, true},
+    {"/subsz", monitor_subsz, true},
+    {"/subscriptionsz", monitor_subsz, true},
+    {"/healthz", monitor_healthz, false},
+};
+
 static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *type,
                               char *body, size_t size)
 {
@@ -82,6 +95,9 @@ static void measure_rates(struct http *h)
     r->consumed_rate = rate(&r->consumed, WATCH_messages_consumed, seconds);
     r->produced_bytes_rate = rate(&r->produced_bytes, WATCH_bytes_produced, seconds);
     r->consumed_bytes_rate = rate(&r->consumed_bytes, WATCH_bytes_consumed, seconds);
+    int64_t cpu_ms = os_cpu_ms();
+    r->cpu_percent = (double)(cpu_ms - r->cpu_ms) / (10 * seconds);
+    r->cpu_ms = cpu_ms;
     r->at_ms = now;
 }
 
@@ -148,6 +164,45 @@ static enum MHD_Result serve_route(struct http *h, struct MHD_Connection *c,
     return result;
 }
 
+/* Why another status than 200: JSON of its own, or a line as nats-server gives. */
+static enum MHD_Result refuse(struct MHD_Connection *c, unsigned status, struct text *t,
+                              struct monitor *m)
+{
+    if (t->used > 0)
+        return answer(c, status, JSON, t->at, t->used);
+    return answer(c, status, "text/plain; charset=utf-8", m->wrong, strlen(m->wrong));
+}
+
+static enum MHD_Result serve_monitor(struct http *h, struct MHD_Connection *c, size_t which)
+{
+    struct monitor m = {.request = c, .options = &h->options, .now_ms = os_wall_ms(),
+                        .ready = atomic_load(&h->ready)};
+    struct http_figures f = {.cluster_id = ""};
+    bool open = nats_figures(&m.figures);
+    if (monitors[which].of_door && !open)
+        return complain(c, MHD_HTTP_NOT_FOUND, "there is no NATS door (nats.port is 0)");
+    if (monitors[which].of_door && !m.ready)
+        return complain(c, MHD_HTTP_SERVICE_UNAVAILABLE, "the server is starting");
+    struct text t = {.at = malloc(TEXT_ROOM), .room = TEXT_ROOM};
+    if (t.at == NULL)
+        return MHD_NO;
+    measure_rates(h);
+    m.cpu_percent = h->rates.cpu_percent;
+    if (m.ready)
+        h->options.figures(h->options.context, &f);
+    m.offline_partitions = f.offline_partitions;
+    unsigned status = monitors[which].fill(&t, &m);
+    enum MHD_Result result;
+    if (t.cut)
+        result = complain(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "the page is too large");
+    else if (status != MHD_HTTP_OK)
+        result = refuse(c, status, &t, &m);
+    else
+        result = answer(c, MHD_HTTP_OK, JSON, t.at, t.used);
+    free(t.at);
+    return result;
+}
+
 /* What comes behind the route's path: "" for most, a group's name; NULL: another path. */
 static const char *rest_of(const struct route *route, const char *url)
 {
@@ -178,6 +233,10 @@ static enum MHD_Result serve(void *context, struct MHD_Connection *c, const char
         const char *rest = rest_of(&routes[i], url);
         if (rest != NULL)
             return serve_route(context, c, &routes[i], rest);
+    }
+    for (size_t i = 0; i < COUNT_OF(monitors); i++) {
+        if (strcmp(url, monitors[i].path) == 0)
+            return serve_monitor(context, c, i);
     }
     return complain(c, MHD_HTTP_NOT_FOUND, "no such page; see /metrics, /health, /status");
 }

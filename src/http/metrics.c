@@ -152,6 +152,7 @@ void page_metrics(struct text *t, const struct page *p)
     add(t, "fluxmq_error_rate", "gauge", "Refused requests and batches per request", error_rate());
     add_latency(t);
     add_groups(t, p);
+    add_door(t, p);
 }
 
 /* jansson writes it, so that it is JSON whatever the values are. */

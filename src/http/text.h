@@ -29,6 +29,8 @@ struct rates {
     double produced_rate, consumed_rate;
     uint64_t produced_bytes, consumed_bytes;
     double produced_bytes_rate, consumed_bytes_rate;
+    int64_t cpu_ms;
+    double cpu_percent;        /* of one core */
 };
 
 struct page {
@@ -47,5 +49,6 @@ void page_status(struct text *t, const struct page *p);
 void page_groups(struct text *t, const struct page *p);
 void page_group(struct text *t, const struct page *p); /* the first of the page */
 void add_groups(struct text *t, const struct page *p); /* metrics */
+void add_door(struct text *t, const struct page *p);   /* those of the NATS door */
 
 #endif

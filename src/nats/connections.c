@@ -24,15 +24,27 @@ static const char *copy(struct arena *a, const char *text)
     return b.at == NULL ? "" : (const char *)b.at;
 }
 
-static const struct bytes *subjects_of(struct arena *a, const struct nats_session *s)
+static void list_subscriptions(struct arena *a, const struct nats_session *s,
+                               struct nats_connection *c)
 {
-    struct bytes *list = arena_array(a, struct bytes, s->subs.count);
+    struct bytes *subjects = arena_array(a, struct bytes, s->subs.count);
+    struct nats_subscription *list = arena_array(a, struct nats_subscription, s->subs.count);
     size_t at = 0;
-    for (size_t i = 0; list != NULL && s->subs.mask != 0 && i <= s->subs.mask; i++) {
-        if (s->subs.slots[i] != NULL)
-            list[at++] = arena_copy(a, nats_sub_subject(s->subs.slots[i]));
+    if (subjects == NULL || list == NULL)
+        return;
+    for (size_t i = 0; s->subs.mask != 0 && i <= s->subs.mask; i++) {
+        const struct nats_sub *sub = s->subs.slots[i];
+        if (sub == NULL)
+            continue;
+        list[at] = (struct nats_subscription){
+            .subject = arena_copy(a, nats_sub_subject(sub)),
+            .queue = arena_copy(a, nats_sub_queue(sub)),
+            .sid = arena_copy(a, nats_sub_sid(sub)), .messages = sub->delivered};
+        subjects[at] = list[at].subject;
+        at++;
     }
-    return list;
+    c->subjects = subjects;
+    c->details = list;
 }
 
 static void describe(const struct asking *q, const struct nats_session *s,
@@ -51,7 +63,7 @@ static void describe(const struct asking *q, const struct nats_session *s,
         .subscriptions = s->subs.count, .name = about[0], .lang = about[1],
         .version = about[2], .user = about[3]};
     if (q->detail == NATS_SUBSCRIPTIONS)
-        c->subjects = subjects_of(q->arena, s);
+        list_subscriptions(q->arena, s, c);
 }
 
 static void collect(struct mail *mail)

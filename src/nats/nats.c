@@ -179,6 +179,7 @@ bool nats_figures(struct nats_figures *f)
         return false;
     const struct nats_options *o = &n->options;
     uint64_t gone = sum(n, NATS_SUBS_GONE); /* first: never more than were made */
+    uint64_t made = sum(n, NATS_SUBS_MADE);
     *f = (struct nats_figures){
         .server_id = n->id, .server_name = n->name, .host = n->host, .port = o->port,
         .max_payload = o->max_payload, .max_control_line = o->max_control_line,
@@ -188,7 +189,7 @@ bool nats_figures(struct nats_figures *f)
         .auth_required = n->users != NULL, .started_ms = n->started_ms,
         .connections = (uint64_t)MAX(atomic_load(&n->connections), 0),
         .total_connections = atomic_load(&n->last_cid),
-        .subscriptions = sum(n, NATS_SUBS_MADE) - gone,
+        .subscriptions = made - gone, .subscriptions_made = made,
         .in_messages = sum(n, NATS_IN_MESSAGES), .out_messages = sum(n, NATS_OUT_MESSAGES),
         .in_bytes = sum(n, NATS_IN_BYTES), .out_bytes = sum(n, NATS_OUT_BYTES),
         .slow_consumers = sum(n, NATS_SLOW), .stale_connections = sum(n, NATS_STALE),

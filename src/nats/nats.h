@@ -47,6 +47,9 @@ struct live *nats_live(void);
 
 /* ---- for people who look ---- */
 
+/* Clients look at the version for what a server can do; this says what is served here. */
+#define NATS_VERSION "2.10.29"
+
 /* Any thread; a moment old. */
 struct nats_figures {
     const char *server_id, *server_name, *host; /* good while the door is open */
@@ -56,11 +59,17 @@ struct nats_figures {
     bool auth_required;
     int64_t started_ms;         /* wall clock */
     uint64_t connections, total_connections, subscriptions;
+    uint64_t subscriptions_made; /* those that are gone included */
     uint64_t in_messages, out_messages, in_bytes, out_bytes; /* payloads, as nats-server counts */
     uint64_t slow_consumers, stale_connections, auth_failures, protocol_errors;
     struct live_figures live;
 };
 bool nats_figures(struct nats_figures *f); /* false: the door is not open */
+
+struct nats_subscription {
+    struct bytes subject, queue, sid; /* queue.size 0: none */
+    uint64_t messages;          /* delivered */
+};
 
 struct nats_connection {
     uint64_t cid;
@@ -72,6 +81,7 @@ struct nats_connection {
     uint32_t subscriptions;
     const char *name, *lang, *version, *user; /* "": not given */
     const struct bytes *subjects; /* of its subscriptions, when asked for */
+    const struct nats_subscription *details; /* the same, more about them */
 };
 
 enum nats_detail { NATS_CONNECTIONS, NATS_SUBSCRIPTIONS };

@@ -14,25 +14,33 @@ import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 
 from broker import DEFAULT_BIN, ROOT, FluxMQ, free_port, wait_until  # noqa: E402
 from client import Client, batch  # noqa: E402
 from tap import Tap  # noqa: E402
+import door  # noqa: E402
 
 RECORDS, COMMITTED = 40, 25
 
 
 class World:
     def __init__(self, binary):
-        self.http = free_port(22000, 22999)
-        self.broker = FluxMQ(binary=binary, options=("--metrics-port", str(self.http))).start()
+        self.http, self.nats = self.free_ports(2)
+        self.broker = FluxMQ(binary=binary, options=("--metrics-port", str(self.http),
+                                                     "--nats-port", str(self.nats))).start()
         self.client = Client(self.broker.port)
 
-    def get(self, path):
+    def free_ports(self, count):
+        ports = []
+        while len(ports) < count:
+            ports.append(free_port(22000, 22999, but=ports))
+        return ports
+
+    def get(self, path, port=None):
         """(status, body)"""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port or self.http}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as problem:
             return problem.code, problem.read().decode()
@@ -128,6 +136,18 @@ def described(w):
     assert shown == known, shown ^ known
 
 
+def door_pages(w):
+    w.taker = door.pages(w)
+
+
+def door_like(w):
+    door.like_the_real_one(w, w.taker)
+
+
+def door_top(w):
+    door.nats_top(w, w.taker)
+
+
 def stops(w):
     w.client.close()
     assert w.broker.stop() == 0
@@ -142,6 +162,8 @@ def main():
                            ("records consumed", consumes),
                            ("groups, their offsets and lag", groups), ("the same as JSON", same_in_json),
                            ("METRICS.md has every metric, and no other", described),
+                           ("the NATS door's pages and metrics", door_pages),
+                           ("they have what nats-server's have", door_like), ("nats-top", door_top),
                            ("it stops", stops)):
             tap.run(name, case, world)
     finally:
