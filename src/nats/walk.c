@@ -13,8 +13,8 @@ bool nats_batch_aborted(struct partition *p, const struct log_batch *b, struct a
 {
     struct log_aborted *list;
     size_t count = 0;
-    if (!(b->attributes & LOG_ATTR_TXN) || p->log == NULL ||
-        log_aborted(p->log, b->base_offset, b->last_offset + 1, arena, &list, &count) != OUT_OK)
+    if (!(b->attributes & LOG_ATTR_TXN) ||
+        partition_aborted(p, b->base_offset, b->last_offset + 1, arena, &list, &count) != OUT_OK)
         return false;
     for (size_t i = 0; i < count; i++) {
         if (list[i].producer_id == b->producer_id && list[i].first_offset <= b->base_offset)

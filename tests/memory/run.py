@@ -7,6 +7,7 @@ run.py [--bin FILE] [--light] [case...]     --light: no figures of memory, for s
 
 import argparse
 import os
+import socket
 import struct
 import sys
 import threading
@@ -16,7 +17,7 @@ import zlib
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
-from broker import DEFAULT_BIN, FluxMQ, wait_until  # noqa: E402
+from broker import DEFAULT_BIN, FluxMQ, free_port, wait_until  # noqa: E402
 from client import Client, Refused, batch, crc32c, records  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
@@ -27,7 +28,8 @@ OUT_OF_RANGE, UNKNOWN_TOPIC, OUT_OF_ORDER, INVALID_CONFIG, EXISTS = 1, 3, 45, 40
 class World:
     def __init__(self, binary, light):
         self.light = light
-        self.broker = FluxMQ(binary=binary).start()
+        self.nats = free_port(24200, 24299)
+        self.broker = FluxMQ(binary=binary, options=("--nats-port", str(self.nats))).start()
         self.client = Client(self.broker.port)
         self.number = 0
 
@@ -232,6 +234,19 @@ def waiting_fetches_are_woken(w):
     reader.close()
 
 
+def both_doors_see_the_same(w):
+    t = w.topic()
+    with socket.create_connection(("127.0.0.1", w.nats), 10) as connection, connection.makefile("rb") as lines:
+        assert lines.readline().startswith(b"INFO")
+        connection.sendall(b'CONNECT {"verbose":false}\r\nSUB %s 1\r\nPING\r\n' % t.encode())
+        assert lines.readline() == b"PONG\r\n"
+        w.client.produce(t, 0, batch([b"from kafka"]))
+        assert [lines.readline() for _ in range(2)] == [b"MSG %s 1 10\r\n" % t.encode(), b"from kafka\r\n"]
+        connection.sendall(b"PUB %s 9\r\nfrom nats\r\n" % t.encode())
+        assert [lines.readline() for _ in range(2)] == [b"MSG %s 1 9\r\n" % t.encode(), b"from nats\r\n"]
+    assert w.values(t, 0) == {0: b"from kafka", 1: b"from nats"}
+
+
 def bad_batches_are_refused(w):
     disk, t = "on-disk", w.topic()
     w.client.create_topic(disk, 1)
@@ -358,8 +373,8 @@ def a_restart_empties_them(w):
 
 CASES = [what_goes_in_comes_out, large_replies_arrive_whole, batches_of_every_codec, seeks_by_time, bytes_are_bounded,
          records_are_bounded, age_is_bounded, records_are_deleted, idempotent_producers_are_known,
-         waiting_fetches_are_woken, bad_batches_are_refused, the_class_stays, figures_and_epochs, topics_go,
-         memory_comes_back, a_restart_empties_them, idle_partitions_cost_little]
+         waiting_fetches_are_woken, both_doors_see_the_same, bad_batches_are_refused, the_class_stays,
+         figures_and_epochs, topics_go, memory_comes_back, a_restart_empties_them, idle_partitions_cost_little]
 
 
 def main():
