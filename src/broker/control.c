@@ -14,6 +14,7 @@
 #define CHECKPOINT_MS 60000
 #define REPORT_MS 60000
 #define MEMORY_MS 1000      /* retention of topics in memory: age counts in seconds there */
+#define MEMORY_PER_MS 10    /* partitions looked at, at most, on average */
 #define PRODUCER_BLOCK 1000 /* ids granted at once, as Kafka's controller does */
 
 void broker_control(struct request *r, void (*work)(struct request *))
@@ -168,15 +169,17 @@ static void retain_memory(struct shard_timer *timer, int64_t now_ns)
 {
     (void)now_ns;
     struct broker *b = container_of(timer, struct broker, memory);
+    int64_t seen = 0;
     for (size_t i = 0; i < b->view->topic_count; i++) {
         const struct topic *t = b->view->topics[i];
         for (int32_t k = 0; t->config.memory && k < t->partition_count; k++) {
             struct partition *p = t->partitions[k];
             if (p != NULL && p->stream != NULL)
                 stream_retain(p->stream, timer->shard->wall_ms);
+            seen++;
         }
     }
-    again(timer, MEMORY_MS);
+    again(timer, MAX(MEMORY_MS, seen / MEMORY_PER_MS));
 }
 
 /* A number that changes when any checkpoint would. */
