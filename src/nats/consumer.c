@@ -116,7 +116,6 @@ static struct consumer *make(struct nats_shard *h, const struct errand *e)
                                              .window = 1000, .start = STORE_EARLIEST};
     snprintf(c->settings.dead_letter, sizeof c->settings.dead_letter, "%.*s.dead",
              (int)sizeof c->settings.dead_letter - 6, c->topic);
-    c->timer = (struct shard_timer){.shard = h->shard, .fire = consumer_due};
     c->commit = (struct shard_timer){.shard = h->shard, .fire = consumer_commit_now};
     c->carrier.home = h->shard;
     watcher_init(&c->watcher, &c->carrier, woken);
@@ -134,8 +133,9 @@ static void retire(struct consumer *c)
 {
     if (!c->gone) {
         c->gone = true;
-        shard_timer_cancel(&c->timer);
         shard_timer_cancel(&c->commit);
+        for (int32_t i = 0; i < c->part_count; i++)
+            consumer_flights_stop(&c->parts[i]);
         for (int32_t i = 0; i < c->part_count; i++) {
             struct consumer_part *p = &c->parts[i];
             if (p->partition != NULL) {
@@ -155,7 +155,6 @@ void consumer_free(struct consumer *c)
         consumer_flights_free(&c->parts[i]);
     c->home->consumer_count--;
     list_remove(&c->node);
-    heap_fini(&c->due);
     free(c->parts);
     free(c);
 }

@@ -17,7 +17,6 @@
 #ifndef NATS_CONSUMER_H
 #define NATS_CONSUMER_H
 
-#include "base/heap.h"
 #include "nats/api.h"
 
 #define CONSUME_PREFIX "$FLUX.CONSUME."
@@ -34,7 +33,7 @@ struct consumer_settings {
 /* One message that is out. Sorted by offset in its partition's list. */
 struct flight {
     struct list node;
-    struct heap_node due; /* in consumer->due, by time in ns: ack wait is over, or back-off is */
+    struct nats_timer timer; /* ack wait is over, or back-off is */
     struct consumer_part *part;
     int64_t offset;
     int32_t deliveries;
@@ -61,8 +60,6 @@ struct consumer {
     struct watcher watcher;
     struct consumer_part *parts;
     int32_t part_count;
-    struct heap due;
-    struct shard_timer timer;   /* the first of `due` */
     struct shard_timer commit;  /* offsets that moved */
     struct consumer_commit *committing; /* on its way; NULL: none */
     int32_t flight_count;
@@ -92,10 +89,10 @@ void consumer_free(struct consumer *c);
 
 /* Reads on and delivers while there is room in the window. */
 void consumer_run(struct consumer *c);
-void consumer_due(struct shard_timer *t, int64_t now_ns);
 enum consumer_verdict { CONSUMER_ACK, CONSUMER_NAK, CONSUMER_PROGRESS, CONSUMER_TERM };
 void consumer_settle(struct consumer *c, struct consumer_part *p, int64_t offset,
                      enum consumer_verdict v, int64_t delay_ms);
+void consumer_flights_stop(struct consumer_part *p); /* nothing is delivered any more */
 void consumer_flights_free(struct consumer_part *p);
 
 /* ---- commit.c: owner ---- */

@@ -12,25 +12,18 @@
 #include <stdlib.h>
 
 #define WALK_BYTES MiB(1)   /* of a log in one go */
-#define RETRY_NS 100000000  /* a dead-letter topic that is on its way */
+#define RETRY_MS 100        /* a dead-letter topic that is on its way */
 
 /* ---- times ---- */
 
-static void set_timer(struct consumer *c)
-{
-    struct heap_node *first = heap_first(&c->due);
-    if (first == NULL)
-        shard_timer_cancel(&c->timer);
-    else if (shard_timer_set(c->home->shard, &c->timer, first->key) != OUT_OK)
-        watch_log(WATCH_WARN, "nats", "no memory for a timer");
-}
-
 static void due_in(struct flight *f, int64_t ms)
 {
-    struct consumer *c = f->part->consumer;
-    heap_remove(&c->due, &f->due);
-    if (heap_add(&c->due, &f->due, c->home->shard->now_ns + ms * 1000000) != OUT_OK)
-        watch_log(WATCH_WARN, "nats", "no memory for a timer");
+    nats_timer_in(&f->part->consumer->home->timers, &f->timer, ms);
+}
+
+static void cancel(struct flight *f)
+{
+    nats_timer_cancel(&f->part->consumer->home->timers, &f->timer);
 }
 
 /* Doubles with each delivery, and some part of it is chance, so that what failed together does not
@@ -63,10 +56,16 @@ static struct flight *find(struct consumer_part *p, int64_t offset)
 static void flight_free(struct flight *f)
 {
     struct consumer *c = f->part->consumer;
-    heap_remove(&c->due, &f->due);
+    cancel(f);
     list_remove(&f->node);
     c->flight_count--;
     free(f);
+}
+
+void consumer_flights_stop(struct consumer_part *p)
+{
+    list_each(n, &p->flights)
+        cancel(container_of(n, struct flight, node));
 }
 
 void consumer_flights_free(struct consumer_part *p)
@@ -81,7 +80,7 @@ static void done(struct flight *f)
     struct consumer_part *p = f->part;
     struct consumer *c = p->consumer;
     f->state = FLIGHT_DONE;
-    heap_remove(&c->due, &f->due);
+    cancel(f);
     while (!list_empty(&p->flights)) {
         struct flight *first = container_of(p->flights.next, struct flight, node);
         if (first->state != FLIGHT_DONE)
@@ -161,6 +160,8 @@ static bool expired(const struct consumer *c, const struct log_record *r)
     return deadline != 0 && deadline <= c->home->shard->wall_ms;
 }
 
+static void due(struct nats_timer *t);
+
 static enum nats_walk fresh(void *context, const struct log_record *r)
 {
     struct consumer_part *p = context;
@@ -175,6 +176,7 @@ static enum nats_walk fresh(void *context, const struct log_record *r)
         return NATS_WALK_STOP;
     }
     f->part = p;
+    f->timer.fire = due;
     f->offset = r->offset;
     list_push(&p->flights, &f->node);
     c->flight_count++;
@@ -218,7 +220,6 @@ void consumer_run(struct consumer *c)
         if (p->partition != NULL && !atomic_load(&p->partition->deleted))
             read_on(p);
     }
-    set_timer(c);
 }
 
 /* ---- again ---- */
@@ -257,8 +258,7 @@ static void dead(void *context, bool safe)
         consumer_run(c);
     } else {
         f->state = FLIGHT_BACKING_OFF;
-        due_in(f, RETRY_NS / 1000000);
-        set_timer(c);
+        due_in(f, RETRY_MS);
     }
 }
 
@@ -302,18 +302,16 @@ static void again(struct flight *f)
         done(f); /* deleted, compacted away or expired meanwhile */
 }
 
-void consumer_due(struct shard_timer *t, int64_t now_ns)
+static void due(struct nats_timer *t)
 {
-    struct consumer *c = container_of(t, struct consumer, timer);
-    for (struct heap_node *n; (n = heap_first(&c->due)) != NULL && n->key <= now_ns;) {
-        struct flight *f = container_of(n, struct flight, due);
-        heap_remove(&c->due, n);
-        if (f->state == FLIGHT_OUT) { /* not acknowledged in time */
-            f->state = FLIGHT_BACKING_OFF;
-            due_in(f, f->deliveries >= c->settings.max_deliver ? 0 : back_off_ms(f));
-        } else if (f->state == FLIGHT_BACKING_OFF) {
-            again(f);
-        }
+    struct flight *f = container_of(t, struct flight, timer);
+    struct consumer *c = f->part->consumer;
+    bool last = f->deliveries >= c->settings.max_deliver;
+    if (f->state == FLIGHT_OUT && !last) { /* not acknowledged in time */
+        f->state = FLIGHT_BACKING_OFF;
+        due_in(f, back_off_ms(f));
+    } else {
+        again(f);
     }
     consumer_run(c);
 }

@@ -14,6 +14,7 @@
 #include "nats/nats.h"
 #include "nats/parse.h"
 #include "nats/record.h"
+#include "nats/timer.h"
 #include "watch/watch.h"
 
 #define NATS_ID_SIZE 57        /* a server's id: 56 characters of base32 */
@@ -39,6 +40,7 @@ struct nats_shard {
     struct nats_scratch scratch;  /* of records that become messages and the other way round */
     struct list batches;          /* topic.c: what was published to topics in this turn */
     struct list taps_held;        /* tap.c: taps that wait for room */
+    struct nats_timers timers;    /* of messages that are out */
     struct list consumers;        /* consumer.c: durable consumers it owns */
     int consumer_count;
     struct nats_sub *dead;        /* removed in this turn, freed at its end */
@@ -59,6 +61,7 @@ struct nats {
     struct nats_limits limits;
     struct live *live;
     struct nats_users *users;     /* NULL: everyone may do everything */
+    struct nats_checker *checker; /* of hashed passwords; NULL: there are none */
     struct nats_shard *shards;
     int64_t started_ms;
     char id[NATS_ID_SIZE];
@@ -89,6 +92,7 @@ struct nats_session {
     struct nats_subs subs;
     const struct nats_user *user; /* NULL: nobody in particular */
     struct nats_replies *replies; /* subjects it may answer to; NULL: none so far */
+    struct nats_check *check;     /* its password is being checked: nothing is read meanwhile */
     char *about;                  /* name, lang, version, user: four terminated strings, or NULL */
     struct shard_timer timer;     /* to identify itself, then pings */
     uint64_t cid;
@@ -153,6 +157,8 @@ enum nats_info { NATS_INFO_FIRST, NATS_INFO_CONNECTED, NATS_INFO_LAME_DUCK };
 /* Makes nats->info. */
 MUST enum outcome nats_info_make(struct nats *n);
 void nats_info_send(struct nats_session *s, enum nats_info which);
+/* ---- connect.c ---- */
+
 /* CONNECT's JSON; answers and ends the connection where that is due. */
 void nats_connect(struct nats_session *s, struct bytes json);
 

@@ -355,4 +355,5 @@ void nats_topics_close(struct nats_shard *h)
     nats_scratch_fini(&h->scratch);
     nats_taps_close(h);
     consumers_close(h);
+    nats_timers_fini(&h->timers);
 }
