@@ -66,6 +66,7 @@ static void open_shard(struct nats *n, int i)
     list_init(&h->batches);
     list_init(&h->taps_held);
     list_init(&h->consumers);
+    nats_timers_init(&h->timers, h->shard);
 }
 
 static enum outcome open_live(struct nats *n)
