@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 #define SLAB_MIN KiB(64)
-#define SLAB_MAX MiB(8)
+#define SLAB_MAX MiB(2) /* and what one slow reader can hold back; a larger batch has its own */
 #define SLAB_SHARE 16  /* a slab is about this part of what is kept */
 #define SLAB_HUGE MiB(2) /* from here on in huge pages: small ones cost more than the copy */
 #define SLAB_STEP 4096 /* bytes between two marks of a slab's index */
