@@ -24,7 +24,7 @@ PORTS = (24000, 24199)
 def versions():
     """What deps.sh fetches: name -> version"""
     with open(os.path.join(HERE, "versions.tsv"), encoding="utf-8") as file:
-        return dict(line.split() for line in file if line.strip() and not line.startswith("#"))
+        return dict(line.split("\t") for line in file.read().splitlines() if line and not line.startswith("#"))
 
 
 class FluxMQ(broker.FluxMQ):
