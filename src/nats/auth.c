@@ -54,6 +54,31 @@ static const struct nats_user *find(const struct nats_users *users, const char *
 
 static bool said(const char *text) { return text != NULL && text[0] != '\0'; }
 
+/* The password that a claim is measured by, NULL: none. */
+static const char *measure(const struct nats_users *users, const struct nats_claim *claim)
+{
+    if (said(claim->nkey))
+        return NULL;
+    if (!said(claim->user))
+        return said(claim->token) ? users->token.password : NULL;
+    const struct nats_user *user = find(users, claim->user, false);
+    return user == NULL ? NULL : user->password;
+}
+
+bool nats_authenticate_slow(const struct nats_users *users, const struct nats_claim *claim)
+{
+    const char *password = measure(users, claim);
+    return password != NULL && is_bcrypt(password);
+}
+
+bool nats_users_hashed(const struct nats_users *users)
+{
+    bool hashed = users->token.password != NULL && is_bcrypt(users->token.password);
+    for (size_t i = 0; i < users->count && !hashed; i++)
+        hashed = users->list[i].password != NULL && is_bcrypt(users->list[i].password);
+    return hashed;
+}
+
 const struct nats_user *nats_authenticate(const struct nats_users *users,
                                           const struct nats_claim *claim)
 {

@@ -48,7 +48,10 @@ void nats_users_free(struct nats_users *users);
 bool nats_users_nkeys(const struct nats_users *users); /* a nonce is needed */
 /* Who a client is that says nothing; NULL: it may not. */
 const struct nats_user *nats_users_nobody(const struct nats_users *users);
-/* NULL: refused. Cold: a bcrypt password takes its time. */
+bool nats_users_hashed(const struct nats_users *users); /* some passwords are bcrypt hashes */
+/* Whether the claim is to be compared with a hash, which takes its time. */
+bool nats_authenticate_slow(const struct nats_users *users, const struct nats_claim *claim);
+/* NULL: refused. Any thread. */
 const struct nats_user *nats_authenticate(const struct nats_users *users,
                                           const struct nats_claim *claim);
 

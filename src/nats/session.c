@@ -3,7 +3,7 @@
  * A connection: bytes come in, operations are carried out one by one. It ends by the peer, by an
  * error that the protocol says ends it, by keep-alive (keep.c) or as a slow consumer (deliver.c).
  */
-#include "nats/private.h"
+#include "nats/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +103,7 @@ static void closed(struct link *l)
     list_remove(&s->pressed);
     if (s->counted)
         atomic_fetch_sub(&s->home->nats->connections, 1);
+    nats_check_forget(s);
     nats_replies_free(s->replies);
     free(s->about);
     l->session = NULL;
@@ -184,7 +185,7 @@ static size_t received(struct link *l, struct bytes in, size_t *want)
     size_t at = 0;
     s->last_in_ns = l->home->now_ns;
     s->last_in_ms = l->home->wall_ms;
-    while (at < in.size && !s->closing && !s->is_held) {
+    while (at < in.size && !s->closing && !s->is_held && s->check == NULL) {
         struct nats_op op;
         size_t used = 0;
         if (unlikely(!s->authorized) && !admitted(s, in.at[at]))

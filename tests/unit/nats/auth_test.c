@@ -86,6 +86,42 @@ void test_passwords_and_tokens(void)
     nats_users_free(u);
 }
 
+static void expect_soon(struct peer *p, const char *text)
+{
+    const char *out = "";
+    while (out[0] == '\0') {
+        pass(0);
+        out = peer_out(p);
+    }
+    expect(strcmp(out, text) == 0);
+}
+
+void test_hashes_are_checked_while_others_go_on(void)
+{
+    char json[512], salt[64];
+    struct crypt_data work = {0};
+    expect(crypt_gensalt_rn("$2a$", 9, NULL, 0, salt, sizeof salt) != NULL);
+    snprintf(json, sizeof json, "{\"token\":\"t\",\"users\":[{\"user\":\"h\",\"password\":"
+             "\"%s\"}]}", crypt_r("secret", salt, &work));
+    open_with(json);
+    struct peer *good = peer_new(0), *bad = peer_new(1), *gone = peer_new(0);
+    peer_send(good, "CONNECT {\"verbose\":false,\"user\":\"h\",\"pass\":\"secret\"}\r\n"
+                    "SUB x 1\r\nPUB x 1\r\na\r\nPING\r\n");
+    peer_send(bad, "CONNECT {\"user\":\"h\",\"pass\":\"guess\"}\r\nPING\r\n");
+    peer_send(gone, "CONNECT {\"user\":\"h\",\"pass\":\"secret\"}\r\n");
+    expect(good->paused && good->in_size > 0 && bad->paused);
+    peer_close(gone);
+    struct peer *quick = peer_connect(0, "{\"verbose\":false,\"auth_token\":\"t\"}");
+    peer_send(quick, "PING\r\n");
+    peer_expect(quick, "PONG\r\n");
+    expect_soon(good, "MSG x 1 1\r\na\r\nPONG\r\n");
+    expect_soon(bad, "-ERR 'Authorization Violation'\r\n");
+    expect(bad->gone && !good->gone);
+    struct peer *late = peer_new(0); /* its answer comes when the door is closed */
+    peer_send(late, "CONNECT {\"user\":\"h\",\"pass\":\"secret\"}\r\n");
+    door_close();
+}
+
 /* A fresh user's key: its public text, and what it signs. */
 static EVP_PKEY *new_key(char text[static 57])
 {
