@@ -3,6 +3,7 @@
  * The door as a whole: opened before the reactors run, closed after; its part on each reactor; what
  * it tells people who look.
  */
+#include "nats/check.h"
 #include "nats/topic.h"
 
 #include <openssl/rand.h>
@@ -99,6 +100,7 @@ static enum outcome name_it(struct nats *n)
 
 static void give_up(struct nats *n)
 {
+    nats_checker_stop(n);
     if (n->live != NULL)
         live_free(n->live);
     nats_users_free(n->users);
@@ -124,6 +126,8 @@ enum outcome nats_start(const struct nats_options *o)
         out = nats_users_load(o->users_file, &n->users);
     if (out == OUT_OK)
         out = name_it(n);
+    if (out == OUT_OK)
+        out = nats_checker_start(n);
     if (out == OUT_OK)
         out = open_live(n);
     if (out != OUT_OK) {
