@@ -47,6 +47,7 @@ SUITES = {
     "http": (script("tests/http/run.py"), 60),
     "memory": (script("tests/memory/run.py"), 120),
     "live": (script("tests/live/run.py"), 120),
+    "policy": (script("tests/live/policy.py"), 120),
     "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 120),
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
@@ -62,21 +63,24 @@ for kind in ("asan", "tsan"):
     SUITES[kind + "-unit"] = (meson("build-" + kind, "unit", "wire", "fuzz"), 900)
     SUITES[kind + "-probe"] = (script("tests/probe/run.py", *broker("build-" + kind)), 400)
     SUITES[kind + "-live"] = (script("tests/live/run.py", *broker("build-" + kind)), 300)
+    SUITES[kind + "-policy"] = (script("tests/live/policy.py", *broker("build-" + kind)), 300)
     SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 300)
     SUITES[kind + "-crash"] = (script("tests/crash/run.py", "--rounds", "5", *broker("build-" + kind)), 200)
     SUITES[kind + "-hostile"] = (
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
-CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "crash-quick",
+CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "crash-quick",
          "probe-quick"]
-ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-crash", "asan-hostile"]
-TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-crash", "tsan-hostile"]
+ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-crash",
+        "asan-hostile"]
+TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-crash",
+        "tsan-hostile"]
 LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "probe", "probe-one-core",
-             "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "probe",
+             "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 
 

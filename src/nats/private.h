@@ -89,6 +89,7 @@ struct nats_session {
     struct link *link;
     struct nats_shard *home;
     struct list node, held, pressed, busy; /* busy: head of live_sub.busy */
+    struct live_held held_by;     /* while is_held */
     struct nats_subs subs;
     const struct nats_user *user; /* NULL: nobody in particular */
     struct nats_replies *replies; /* subjects it may answer to; NULL: none so far */
@@ -184,8 +185,8 @@ void nats_overflowed(struct live_sub *sub);
 void nats_fan_out(struct nats_shard *h, const struct live_message *m, const void *but_not,
                   struct live_reach *reach);
 void nats_publish(struct nats_session *s, const struct nats_op *op);
-void nats_hold(struct nats_session *s);
-void nats_go_on(struct nats_shard *h); /* those held, while there is room */
+void nats_hold(struct nats_session *s, const struct live_held *by);
+void nats_go_on(struct nats_shard *h); /* those held that have room again */
 
 /* ---- header.c ---- */
 

@@ -45,20 +45,29 @@ static COLD void no_responders(struct nats_session *s, const struct nats_op *op)
     nats_count(s->home, NATS_OUT_MESSAGES, 1);
 }
 
-void nats_hold(struct nats_session *s)
+void nats_hold(struct nats_session *s, const struct live_held *by)
 {
     if (s->is_held || s->closing)
         return;
     s->is_held = true;
+    s->held_by = *by;
     list_push(&s->home->held, &s->held);
     link_pause(s->link);
 }
 
+/* Whoever is resumed may be held again at once: those that were held before are looked at once. */
 void nats_go_on(struct nats_shard *h)
 {
-    struct list *node;
-    while (live_room(h->live) && (node = list_pop(&h->held)) != NULL) {
+    struct list waiting, *node;
+    list_init(&waiting);
+    while ((node = list_pop(&h->held)) != NULL)
+        list_push(&waiting, node);
+    while ((node = list_pop(&waiting)) != NULL) {
         struct nats_session *s = container_of(node, struct nats_session, held);
+        if (!live_room_for(h->live, &s->held_by)) {
+            list_push(&h->held, node);
+            continue;
+        }
         s->is_held = false;
         link_resume(s->link);
     }
@@ -89,7 +98,7 @@ static void route(struct nats_session *s, const struct nats_op *op)
         return;
     nats_fan_out(s->home, &m, s->echo ? NULL : s, &reach);
     if (unlikely(reach.blocked))
-        nats_hold(s);
+        nats_hold(s, &reach.held);
     if (reach.delivered == 0 && reach.forwarded == 0 && op->reply.size > 0 && s->no_responders)
         no_responders(s, op);
 }

@@ -18,6 +18,7 @@
 struct tap {
     struct mail mail;
     struct list held;            /* in nats_shard.taps_held: publishing must wait */
+    struct live_held held_by;
     struct partition *partition; /* held while the mail is under way, or it is in a list */
     struct nats_shard *home;
     _Atomic int64_t from;        /* first offset not heard of before; -1: none */
@@ -113,6 +114,8 @@ static enum nats_walk publish(void *context, const struct log_record *r)
     m.deadline_ms = nats_record_deadline(r, now->topic->topic->config.message_ttl_ms);
     nats_fan_out(h, &m, NULL, &reach);
     now->full = reach.blocked;
+    if (unlikely(reach.blocked))
+        now->tap->held_by = reach.held;
     return reach.blocked ? NATS_WALK_STOP : NATS_WALK_ON;
 }
 
@@ -167,9 +170,17 @@ void nats_taps_close(struct nats_shard *h)
 
 void nats_taps_go_on(struct nats_shard *h)
 {
-    struct list *node;
-    while (live_room(h->live) && (node = list_pop(&h->taps_held)) != NULL)
-        run(container_of(node, struct tap, held));
+    struct list waiting, *node;
+    list_init(&waiting);
+    while ((node = list_pop(&h->taps_held)) != NULL)
+        list_push(&waiting, node);
+    while ((node = list_pop(&waiting)) != NULL) {
+        struct tap *t = container_of(node, struct tap, held);
+        if (live_room_for(h->live, &t->held_by))
+            run(t);
+        else
+            list_push(&h->taps_held, node);
+    }
 }
 
 void nats_tap_open(struct broker *b)
