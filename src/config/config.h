@@ -132,6 +132,7 @@ struct topic_config {
     int64_t retention_records, message_ttl_ms;
     bool append_time, cleanup_delete, cleanup_compact, preallocate;
     bool memory; /* storage.class */
+    bool live_metadata;
     char compression_type[16];
 };
 

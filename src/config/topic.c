@@ -111,6 +111,8 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
     out->memory = strcmp(effective(c, "storage.class", overrides, count, buffer), "memory") == 0;
     const char *preallocate = effective(c, "preallocate", overrides, count, buffer);
     out->preallocate = strcasecmp(preallocate, "true") == 0;
+    const char *metadata = effective(c, "live.metadata", overrides, count, buffer);
+    out->live_metadata = strcasecmp(metadata, "true") == 0;
     snprintf(out->compression_type, sizeof out->compression_type, "%s",
              effective(c, "compression.type", overrides, count, buffer));
     struct bytes rest = bytes_of(effective(c, "cleanup.policy", overrides, count, buffer)), word;

@@ -23,6 +23,10 @@ void nats_answer_status(struct nats_shard *h, struct bytes reply, const char *st
 /* $JS.API.DIRECT.GET.<topic>[.<subject>]; `rest` is what follows the prefix. */
 void nats_direct_get(struct nats_session *s, struct bytes rest, const struct live_message *m);
 
+/* Header lines that say where a record is: Nats-Stream, -Sequence, -Time-Stamp, -Partition. Needs 400
+ * bytes; returns their size. */
+int nats_place_lines(const struct partition *p, const struct log_record *r, char *to, size_t room);
+
 /* Calls `each` for records from `from` on, below the last stable offset, until it says to stop or
  * about `bytes` were looked at. Returns the offset to go on from; *end: the last stable offset. */
 bool nats_batch_aborted(struct partition *p, const struct log_batch *b, struct arena *arena);

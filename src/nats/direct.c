@@ -71,19 +71,26 @@ static size_t time_text(int64_t ms, char text[static 40])
     return size + (size_t)snprintf(text + size, 40 - size, ".%03dZ", (int)(ms % 1000));
 }
 
+int nats_place_lines(const struct partition *p, const struct log_record *r, char *to, size_t room)
+{
+    char time[40];
+    time_text(MAX(r->timestamp, 0), time);
+    return snprintf(to, room,
+                    "Nats-Stream: %.*s\r\nNats-Sequence: %lld\r\nNats-Time-Stamp: %s\r\n"
+                    "Nats-Partition: %d\r\n",
+                    (int)p->topic.size, (const char *)p->topic.at, (long long)r->offset, time,
+                    p->index);
+}
+
 static void answer(struct get *g, const struct log_record *r, const struct live_message *plain)
 {
     struct nats_shard *h = g->session->home;
-    char time[40], extra[LIVE_SUBJECT_MAX + 700];
+    char extra[LIVE_SUBJECT_MAX + 700];
     struct live_message m;
-    time_text(MAX(r->timestamp, 0), time);
-    int size = snprintf(extra, sizeof extra,
-                        "Nats-Stream: %.*s\r\nNats-Subject: %.*s\r\nNats-Sequence: %lld\r\n"
-                        "Nats-Time-Stamp: %s\r\nNats-Partition: %d\r\n",
-                        (int)g->partition->topic.size, (const char *)g->partition->topic.at,
-                        (int)MIN(plain->subject.size, LIVE_SUBJECT_MAX),
-                        (const char *)plain->subject.at, (long long)r->offset, time,
-                        g->partition->index);
+    int size = nats_place_lines(g->partition, r, extra, sizeof extra);
+    size += snprintf(extra + size, sizeof extra - (size_t)size, "Nats-Subject: %.*s\r\n",
+                     (int)MIN(plain->subject.size, LIVE_SUBJECT_MAX),
+                     (const char *)plain->subject.at);
     if (g->batch)
         size += snprintf(extra + size, sizeof extra - (size_t)size,
                          "Nats-Num-Pending: %lld\r\nNats-Last-Sequence: %lld\r\n",

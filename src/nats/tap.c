@@ -108,8 +108,13 @@ static enum nats_walk publish(void *context, const struct log_record *r)
     struct nats_shard *h = now->tap->home;
     struct live_message m;
     struct live_reach reach = {0};
+    char place[400];
+    int size = 0;
+    if (unlikely(now->topic->topic->config.live_metadata))
+        size = nats_place_lines(now->tap->partition, r, place, sizeof place);
     if (!nats_from_record(r, now->tap->partition->topic, now->topic->patterns,
-                          now->topic->pattern_count, (struct bytes){0}, &h->scratch, &m))
+                          now->topic->pattern_count, bytes_view(place, (size_t)size), &h->scratch,
+                          &m))
         return NATS_WALK_ON;
     m.deadline_ms = nats_record_deadline(r, now->topic->topic->config.message_ttl_ms);
     nats_fan_out(h, &m, NULL, &reach);

@@ -115,6 +115,28 @@ def subjects_of_a_topic(w):
     n.close()
 
 
+def topics_in_memory(w):
+    topic, n = w.topic(2, storage_class="memory"), w.nats()
+    sid = n.subscribe(topic)
+    place = published(n, topic, b"one", [("Kafka-Key", "k")])
+    assert n.next(sid=sid).payload == b"one"
+    assert [(r.offset, r.key, r.value) for r in w.all(topic, place[0])] == [(place[1], b"k", b"one")]
+    w.produce(topic, [(None, b"two", [])], 1)
+    assert n.next(sid=sid).payload == b"two"
+    assert get(n, topic, seq=place[1], partition=place[0]).payload == b"one"
+    n.close()
+
+
+def messages_say_where_they_are(w):
+    topic, n = w.topic(live_metadata="true"), w.nats()
+    sid = n.subscribe(topic)
+    w.produce(topic, [(None, b"a", []), (None, b"b", [("x", b"y")])])
+    n.next(sid=sid)
+    h = dict(n.next(sid=sid).headers)
+    assert h["x"] == "y" and h["Nats-Stream"] == topic and h["Nats-Sequence"] == "1" and h["Nats-Partition"] == "0", h
+    n.close()
+
+
 def compacted_topics_keep_the_last_of_a_subject(w):
     topic, n = w.topic(cleanup_policy="compact", live_subjects="state.>"), w.nats()
     published(n, "state.a", b"1")
@@ -318,7 +340,8 @@ def requests_that_make_no_sense(w):
     n.close()
 
 
-CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic,
+CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic, topics_in_memory,
+         messages_say_where_they_are,
          compacted_topics_keep_the_last_of_a_subject, both_doors_at_once, what_was_answered_survives_a_kill, replay,
          expired_records_are_not_replayed, consumers_repeat_until_acknowledged, dead_letters,
          consumers_share_and_go_on_after_a_kill, requests_that_make_no_sense]
