@@ -37,14 +37,10 @@ static ssize_t faulty_pwrite(int fd, const void *from, size_t size, off_t at)
     return -1; /* a part is there */
 }
 
-static int faulty_fdatasync(int fd)
+/* The kernel goes on: nothing has to reach the disk. */
+static int faulty_sync(int fd)
 {
-    return fails() ? -1 : fdatasync(fd);
-}
-
-static int faulty_fsync(int fd)
-{
-    return fails() ? -1 : fsync(fd);
+    return fd < 0 || fails() ? -1 : 0;
 }
 
 static int faulty_ftruncate(int fd, off_t size)
@@ -70,16 +66,18 @@ static struct model m, before;
 static void prepare(uint64_t seed)
 {
     struct log_compacted done;
+    if (access("/dev/shm", W_OK) == 0) /* thousands of small files */
+        setenv("TMPDIR", "/dev/shm", 0);
     io = log_io_kernel;
     io.open = faulty_open;
     io.pwrite = faulty_pwrite;
-    io.fdatasync = faulty_fdatasync;
-    io.fsync = faulty_fsync;
+    io.fdatasync = io.fsync = faulty_sync;
     io.ftruncate = faulty_ftruncate;
     io.rename = faulty_rename;
     io.unlink = faulty_unlink;
     random_state = seed * 0x9e3779b97f4a7c15u;
     model_init(&m);
+    m.s.open.io = &io;
     m.s.open.options.segment_bytes = 3000;
     scratch_open(&m.s);
     for (int i = 0; i < 120; i++) {
@@ -116,7 +114,6 @@ static void again(void)
 static void finish(int64_t at)
 {
     struct log_compacted done;
-    m.s.open.io = NULL;
     m.s.open.recovery_point = at % 3 == 0 ? 0 : m.end;
     scratch_open(&m.s);
     model_verify(&m);
@@ -138,7 +135,6 @@ static int64_t count_operations(void)
 {
     struct log_compacted done;
     again();
-    m.s.open.io = &io;
     scratch_open(&m.s);
     fault.operations = 0;
     expect_eq(model_compact(&m, 1000, &done), OUT_OK);
@@ -152,7 +148,6 @@ static void break_at(int64_t at, bool for_good)
 {
     struct log_compacted done;
     again();
-    m.s.open.io = &io;
     scratch_open(&m.s);
     for (int64_t i = 0; i < m.end; i++)
         if (m.records[i].cleaned_ms == 0)
