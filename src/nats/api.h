@@ -23,8 +23,8 @@ void nats_answer_status(struct nats_shard *h, struct bytes reply, const char *st
 /* $JS.API.DIRECT.GET.<topic>[.<subject>]; `rest` is what follows the prefix. */
 void nats_direct_get(struct nats_session *s, struct bytes rest, const struct live_message *m);
 
-/* Header lines that say where a record is: Nats-Stream, -Sequence, -Time-Stamp, -Partition. Needs 400
- * bytes; returns their size. */
+/* Header lines that say where a record is: Nats-Stream, -Sequence, -Time-Stamp, -Partition. Needs
+ * 400 bytes; returns their size. */
 int nats_place_lines(const struct partition *p, const struct log_record *r, char *to, size_t room);
 
 /* Calls `each` for records from `from` on, below the last stable offset, until it says to stop or
