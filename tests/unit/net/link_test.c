@@ -211,6 +211,7 @@ void test_a_unit_that_is_too_large_closes(void)
     client_write(fd, unit, sizeof unit);
     client_expect_end(fd);
     close(fd);
+    await(closed == 1);
     finish(&t, -1);
 }
 
