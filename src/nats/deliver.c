@@ -135,6 +135,8 @@ enum live_taken nats_deliver(struct live_sub *live, const struct live_message *m
             return LIVE_CLOSED;
         }
         nats_pressed(s);
+        if (l->pending > (size_t)s->home->nats->options.max_pending / 4 * 3)
+            nats_stall_note(s->home, m->subject);
     }
     bool written = m->hold != NULL && m->payload.size >= NATS_LEND_BYTES
                        ? write_lent(l, s->home, sub, m, header, total)

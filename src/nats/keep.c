@@ -114,6 +114,57 @@ void nats_relieved(struct nats_session *s)
     list_remove(&s->pressed);
 }
 
+/* ---- publishers that are faster than their subscribers ---- */
+
+/* Closing a subscriber that is merely slower than a burst is a last resort: before that, those who
+ * publish what it gets are read with pauses, one for so many bytes. */
+#define STALL_NOTE_MS 10
+#define STALL_MS 3
+#define STALL_BYTES KiB(64)
+
+static _Atomic int64_t *stall_of(struct nats *n, struct bytes subject)
+{
+    return &n->stall_until[bytes_hash(subject) & (NATS_STALLS - 1)];
+}
+
+void nats_stall_note(struct nats_shard *h, struct bytes subject)
+{
+    int64_t until = h->shard->now_ns + STALL_NOTE_MS * MS;
+    atomic_store_explicit(stall_of(h->nats, subject), until, memory_order_relaxed);
+    if (atomic_load_explicit(&h->nats->stalling_until, memory_order_relaxed) < until)
+        atomic_store_explicit(&h->nats->stalling_until, until, memory_order_relaxed);
+}
+
+static void stall_over(struct shard_timer *timer, int64_t now_ns)
+{
+    struct nats_shard *h = container_of(timer, struct nats_shard, stall);
+    (void)now_ns;
+    for (struct list *node; (node = list_pop(&h->stalled)) != NULL;) {
+        struct nats_session *s = container_of(node, struct nats_session, stalled);
+        s->is_stalled = false;
+        if (!s->closing)
+            link_resume(s->link);
+    }
+}
+
+void nats_stall(struct nats_session *s, struct bytes subject)
+{
+    struct nats_shard *h = s->home;
+    int64_t now = h->shard->now_ns;
+    uint64_t published = s->in_bytes + s->in_messages * 64;
+    if (s->closing || s->is_held || published - s->stall_mark < STALL_BYTES ||
+        atomic_load_explicit(stall_of(h->nats, subject), memory_order_relaxed) <= now)
+        return;
+    s->stall_mark = published;
+    h->stall.fire = stall_over;
+    if (list_empty(&h->stalled) &&
+        shard_timer_set(h->shard, &h->stall, now + STALL_MS * MS) != OUT_OK)
+        return;
+    s->is_stalled = true;
+    list_push(&h->stalled, &s->stalled);
+    link_pause(s->link);
+}
+
 /* ---- lame duck ---- */
 
 static void duck_step(struct shard_timer *timer, int64_t now_ns)

@@ -64,6 +64,7 @@ static void open_shard(struct nats *n, int i)
     list_init(&h->sessions);
     list_init(&h->held);
     list_init(&h->pressed);
+    list_init(&h->stalled);
     list_init(&h->batches);
     list_init(&h->taps_held);
     list_init(&h->consumers);

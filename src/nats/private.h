@@ -20,6 +20,7 @@
 #define NATS_ID_SIZE 57        /* a server's id: 56 characters of base32 */
 #define NATS_NONCE_SIZE 16     /* 15 characters */
 #define NATS_BUSY_BYTES MiB(1) /* output that waits before a subscription keeps a backlog */
+#define NATS_STALLS 256        /* power of two: subjects whose publishers are slowed, by hash */
 #define NATS_LEND_BYTES KiB(16) /* payloads from this size on are not copied into the output */
 
 enum nats_count {
@@ -46,6 +47,8 @@ struct nats_shard {
     struct nats_sub *dead;        /* removed in this turn, freed at its end */
     struct shard_hook flush, bury, append;
     struct shard_timer sweep;     /* while somebody is pressed */
+    struct list stalled;          /* nats_session.stalled: publishers that are slowed */
+    struct shard_timer stall;     /* while there are any */
     struct mail lame_duck;
     struct shard_timer duck_timer; /* closes one connection after the other */
     int64_t duck_step_ns;
@@ -58,6 +61,7 @@ struct nats_shard {
 
 struct nats {
     struct nats_options options;
+    struct broker *broker;        /* whose settings change; NULL: the options are all there is */
     struct nats_limits limits;
     struct live *live;
     struct nats_users *users;     /* NULL: everyone may do everything */
@@ -70,6 +74,8 @@ struct nats {
     _Atomic uint64_t last_cid;
     _Atomic int64_t connections;
     _Atomic bool lame_duck;
+    /* Until when (monotonic ns) publishers are slowed: any, and those to subjects of a hash. */
+    _Atomic int64_t stalling_until, stall_until[NATS_STALLS];
     /* A subject that names a topic: true when the message went into its log, from where it reaches
      * its subscribers. NULL: there are no topics. */
     bool (*publish_topic)(struct nats_session *s, struct live_message *m);
@@ -88,7 +94,8 @@ struct nats_subs {
 struct nats_session {
     struct link *link;
     struct nats_shard *home;
-    struct list node, held, pressed, busy; /* busy: head of live_sub.busy */
+    struct list node, held, pressed, stalled;
+    struct list busy;             /* busy: head of live_sub.busy */
     struct live_held held_by;     /* while is_held */
     struct nats_subs subs;
     const struct nats_user *user; /* NULL: nobody in particular */
@@ -101,11 +108,13 @@ struct nats_session {
     uint64_t in_messages, out_messages, in_bytes, out_bytes;
     uint64_t sent_mark;           /* while pressed: what was sent when there was progress last */
     int64_t mark_ns;
+    uint64_t stall_mark;          /* what it had published when it was slowed last */
     uint8_t protocol, pings_out;
     bool verbose : 1, pedantic : 1, echo : 1, headers : 1, no_responders : 1;
     bool connected : 1;           /* CONNECT was seen */
     bool authorized : 1;
-    bool first_pong : 1, closing : 1, is_held : 1, is_pressed : 1, counted : 1;
+    bool first_pong : 1, closing : 1, is_held : 1, is_pressed : 1, is_stalled : 1;
+    bool counted : 1;
     char nonce[NATS_NONCE_SIZE];  /* "": none was given */
 };
 
@@ -203,6 +212,10 @@ void nats_keep_alive(struct nats_session *s); /* starts the timer for what is du
 void nats_first_ping(struct nats_session *s);
 void nats_pressed(struct nats_session *s);
 void nats_relieved(struct nats_session *s);
+/* Much waits for a subscriber: those who publish this subject are slowed for a moment. */
+void nats_stall_note(struct nats_shard *h, struct bytes subject);
+/* It has just published this. */
+COLD void nats_stall(struct nats_session *s, struct bytes subject);
 void nats_duck(struct mail *mail);
 
 #endif

@@ -62,6 +62,7 @@ static struct nats_session *session_new(struct nats *n, struct link *l)
     s->authorized = n->users == NULL;
     list_init(&s->held);
     list_init(&s->pressed);
+    list_init(&s->stalled);
     list_init(&s->busy);
     list_push(&s->home->sessions, &s->node);
     return s;
@@ -101,6 +102,7 @@ static void closed(struct link *l)
     list_remove(&s->node);
     list_remove(&s->held);
     list_remove(&s->pressed);
+    list_remove(&s->stalled);
     if (s->counted)
         atomic_fetch_sub(&s->home->nats->connections, 1);
     nats_check_forget(s);
@@ -133,7 +135,12 @@ static void carry_out(struct nats_session *s, const struct nats_op *op)
 {
     switch (op->verb) {
     case NATS_PUB:
-    case NATS_HPUB: nats_publish(s, op); break;
+    case NATS_HPUB:
+        nats_publish(s, op);
+        if (unlikely(atomic_load_explicit(&s->home->nats->stalling_until, memory_order_relaxed) >
+                     s->home->shard->now_ns))
+            nats_stall(s, op->subject);
+        break;
     case NATS_SUB: nats_subscribe(s, op); break;
     case NATS_UNSUB: nats_unsubscribe(s, op); break;
     case NATS_PING: ping(s); break;
@@ -178,6 +185,12 @@ static COLD void refuse(struct nats_session *s, enum nats_parsed why)
     nats_end(s, text);
 }
 
+/* Its link is paused. */
+static bool waits(const struct nats_session *s)
+{
+    return s->is_held || s->is_stalled || s->check != NULL;
+}
+
 static size_t received(struct link *l, struct bytes in, size_t *want)
 {
     struct nats_session *s = session_of(l);
@@ -185,7 +198,7 @@ static size_t received(struct link *l, struct bytes in, size_t *want)
     size_t at = 0;
     s->last_in_ns = l->home->now_ns;
     s->last_in_ms = l->home->wall_ms;
-    while (at < in.size && !s->closing && !s->is_held && s->check == NULL) {
+    while (at < in.size && !s->closing && !waits(s)) {
         struct nats_op op;
         size_t used = 0;
         if (unlikely(!s->authorized) && !admitted(s, in.at[at]))

@@ -177,6 +177,40 @@ void test_backlog_is_gone_with_its_connection(void)
     door_close();
 }
 
+/* Whoever publishes to a subscriber that is nearly full is slowed; others are not. */
+void test_publishers_to_a_slow_one_are_slowed(void)
+{
+    struct nats_options o = door_options();
+    o.max_pending = (int64_t)MiB(2);
+    door_open(&o);
+    struct peer *slow = peer_quiet(1), *near = peer_quiet(1), *far = peer_quiet(0);
+    struct peer *other = peer_quiet(0);
+    peer_send(slow, "SUB x 1\r\n");
+    slow->stuck = true;
+    pass(0);
+    publish(near, 27, 65536);
+    pass(0);
+    expect(near->paused && near->in_size > 0 && !slow->gone);
+    publish(far, 2, 65536);
+    pass(0);
+    expect(far->paused);
+    peer_send(other, "PUB y 0\r\n\r\nPING\r\n");
+    peer_expect(other, "PONG\r\n");
+    slow->stuck = false;
+    pass(0);
+    for (int i = 0; i < 10; i++)
+        pass(4);
+    expect(!near->paused && !far->paused && near->in_size == 0 && far->in_size == 0);
+    pass(20);
+    publish(near, 5, 65536);
+    expect(!near->paused); /* it is over */
+    pass(0);
+    expect_eq(strlen(peer_out(slow)), 34 * (strlen("MSG x 1 65536\r\n") + 65538));
+    peer_close(near);
+    expect(!slow->gone);
+    door_close();
+}
+
 /* ---- lists of connections ---- */
 
 static struct nats_connection *listed;
