@@ -73,8 +73,11 @@ static enum outcome write_batches(struct log *l, const struct log_options *opts,
         atomic_store(&s->unsynced, true);
     if (!atomic_load_explicit(&s->unsaved, memory_order_relaxed))
         atomic_store(&s->unsaved, true);
+    uint64_t turn = atomic_load_explicit(&l->publishing, memory_order_relaxed);
+    atomic_store_explicit(&l->publishing, turn + 1, memory_order_relaxed);
     atomic_store_explicit(&s->size, position, memory_order_release);
     atomic_store_explicit(&l->end_offset, end, memory_order_release);
+    atomic_store_explicit(&l->publishing, turn + 2, memory_order_release);
     return o;
 }
 

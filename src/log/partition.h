@@ -63,6 +63,7 @@ struct log {
         atomic_uint_fast32_t readers; /* looking at a list right now */
         _Atomic(struct segments *) list;
         _Atomic int64_t start_offset, end_offset, flushed_offset;
+        _Atomic uint64_t publishing;  /* odd while a segment's size and the end grow */
         _Atomic int64_t first_open_offset; /* of the oldest open transaction, INT64_MAX: none */
         _Atomic int64_t sealed_bytes; /* of all segments but the active one */
         atomic_bool offline;

@@ -43,19 +43,20 @@ static enum outcome view_segment(struct log *l, struct segment *s, const struct 
     struct body *body;
     struct log_batch header;
     uint64_t position, stop;
-    /* Size first, then end: all of `published` is below `end`. Then a size that covers `end`. */
-    uint64_t published = atomic_load_explicit(&s->size, memory_order_acquire);
-    int64_t end = atomic_load_explicit(&l->end_offset, memory_order_acquire);
+    /* An append publishes the size first: with no append in between, all of it is below the end;
+     * else what lies behind the limit may be there and is looked for. */
+    uint64_t turn = atomic_load_explicit(&l->publishing, memory_order_acquire);
     uint64_t size = atomic_load_explicit(&s->size, memory_order_acquire);
+    int64_t end = atomic_load_explicit(&l->end_offset, memory_order_acquire);
+    bool settled = turn % 2 == 0 &&
+                   atomic_load_explicit(&l->publishing, memory_order_relaxed) == turn;
     enum outcome o = segment_body(l, s, &body);
     if (o == OUT_OK)
         o = segment_find(body, l->io, s, size, r->offset, &position, &header);
     if (o != OUT_OK)
         return o;
-    if (likely(r->limit_offset >= end)) {
-        if (unlikely(header.last_offset >= end && header.last_offset >= r->limit_offset))
-            return OUT_OK; /* appended meanwhile */
-        stop = MAX(published, position + header.size);
+    if (r->limit_offset == INT64_MAX || (likely(settled) && likely(r->limit_offset >= end))) {
+        stop = size;
     } else {
         struct log_batch at_limit;
         o = segment_find(body, l->io, s, size, r->limit_offset, &stop, &at_limit);

@@ -52,7 +52,8 @@ static void *read_batches(void *context)
     for (;;) {
         bool last = atomic_load(&sh->writing) == 0;
         struct store_view v;
-        struct store_read r = {.offset = at, .limit_offset = INT64_MAX, .max_bytes = 3000};
+        int64_t limit = stat_of(sh->s.log).end_offset; /* as a fetch bounds it */
+        struct store_read r = {.offset = at, .limit_offset = limit, .max_bytes = 3000};
         enum outcome o = store_read(store, &r, &v);
         if (o == OUT_OFFSET_OUT_OF_RANGE) {
             at = stat_of(sh->s.log).start_offset;
@@ -72,6 +73,7 @@ static void *read_batches(void *context)
         while (log_batch_next(&rest, &b) == OUT_OK) {
             expect(log_batch_crc_good(&b));
             expect(b.base_offset == at || (batches == 0 && b.base_offset < at));
+            expect(b.last_offset < limit);
             at = b.last_offset + 1;
             batches++;
         }
