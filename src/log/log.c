@@ -182,6 +182,7 @@ enum outcome log_open(const struct log_open *what, struct log **log)
         log_free(l);
         return outcome_add(o, "open log %s", what->path);
     }
+    l->jitter_ms = log_jitter(l, l->active->base_offset);
     if (what->options.preallocate)
         segment_allocate(l->active, what->options.segment_bytes);
     *log = l;

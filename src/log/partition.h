@@ -106,6 +106,9 @@ struct segment *segments_hold_next(struct log *l, const struct segment *s, int64
 MUST enum outcome segments_publish(struct log *l, struct segment *const *at, size_t count);
 void segments_reclaim(struct log *l); /* frees retired lists that nobody looks at */
 
+/* A segment's share of the jitter: spreads the rolls of a topic's partitions. */
+int64_t log_jitter(const struct log *l, int64_t base);
+
 /* Under append_lock: seals the active segment and begins one at the end of the log. */
 MUST enum outcome log_roll_locked(struct log *l, int64_t now_ms);
 

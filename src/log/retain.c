@@ -14,9 +14,9 @@
 
 #define RECLAIM_TRIES 64
 
-/* This segment's share of the jitter: spreads the rolls of a topic's partitions. */
-static int64_t jitter(const struct log *l, const struct log_options *opts, int64_t base)
+int64_t log_jitter(const struct log *l, int64_t base)
 {
+    const struct log_options *opts = log_opts(l);
     int64_t most = MIN(opts->segment_jitter_ms, opts->segment_ms);
     uint64_t words[2] = {(uint64_t)base, (uint64_t)(uintptr_t)l};
     return most <= 0 ? 0 : (int64_t)(bytes_hash(bytes_view(words, sizeof words)) % (uint64_t)most);
@@ -57,7 +57,7 @@ enum outcome log_roll_locked(struct log *l, int64_t now_ms)
         }
         l->active = fresh;
         atomic_fetch_add(&l->sealed_bytes, (int64_t)atomic_load(&old->size));
-        l->jitter_ms = jitter(l, log_opts(l), base);
+        l->jitter_ms = log_jitter(l, base);
         l->dir_unsynced = l->changed = true;
     } else {
         int files[] = {FILE_LOG, FILE_INDEX, FILE_TIMEINDEX, FILE_SNAPSHOT};

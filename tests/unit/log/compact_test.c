@@ -2,6 +2,8 @@
 /* Compaction in small: horizons, markers, last batches, old formats, lags, readers of old files. */
 #include "helper.h"
 
+#include <zlib.h>
+
 struct seen {
     struct log_batch batches[200];
     int64_t offsets[200]; /* of records */
@@ -403,5 +405,148 @@ void test_a_pass_can_be_stopped(void)
     }
     compact(&s, 0, NOW);
     expect_eq(look(&s)->record_count, 1);
+    scratch_close(&s, LOG_CLEAN);
+}
+
+/* ---- formats 0 and 1 ---- */
+
+/* One message; value NULL: a tombstone. Returns its size. */
+static size_t message(uint8_t *to, int magic, int64_t offset, int attributes, struct bytes key,
+                      struct bytes value)
+{
+    size_t at = magic == 1 ? 26 : 18;
+    put_be64(to, (uint64_t)offset);
+    to[16] = (uint8_t)magic;
+    to[17] = (uint8_t)attributes;
+    if (magic == 1)
+        put_be64(to + 18, (uint64_t)NOW);
+    const struct bytes parts[] = {key, value};
+    for (int i = 0; i < 2; i++) {
+        put_be32(to + at, parts[i].at == NULL ? UINT32_MAX : (uint32_t)parts[i].size);
+        if (parts[i].size > 0)
+            memcpy(to + at + 4, parts[i].at, parts[i].size);
+        at += 4 + parts[i].size;
+    }
+    put_be32(to + 8, (uint32_t)(at - 12));
+    put_be32(to + 12, (uint32_t)crc32_z(0, to + 16, at - 16));
+    return at;
+}
+
+/* A gzip wrapper of three messages with keys a, b and c at offsets base to base + 2. */
+static size_t wrapper(uint8_t *to, int magic, int64_t base)
+{
+    uint8_t inner[500], *packed;
+    size_t size = 0, packed_size;
+    static const char *const keys[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++)
+        size += message(inner + size, magic, magic == 1 ? i : base + i, 0, bytes_of(keys[i]),
+                        bytes_of("inner"));
+    expect_eq(log_compress(LOG_GZIP, INT32_MIN, bytes_view(inner, size), &packed, &packed_size),
+              OUT_OK);
+    size = message(to, magic, base + 2, LOG_GZIP, bytes_view(NULL, 0),
+                   bytes_view(packed, packed_size));
+    free(packed);
+    return size;
+}
+
+static struct {
+    int64_t offset[20];
+    char key[20], value[20];
+    size_t count;
+} old;
+
+static enum outcome note_old(void *context, const struct log_batch *b)
+{
+    struct log_records walk;
+    struct log_record r;
+    (void)context;
+    expect(log_batch_crc_good(b));
+    expect_eq(log_records_begin(&walk, b, MiB(1)), OUT_OK);
+    while (log_records_next(&walk, &r) == OUT_OK) {
+        expect_eq(r.timestamp, b->magic == 0 ? -1 : NOW);
+        old.offset[old.count] = r.offset;
+        old.key[old.count] = (char)r.key.at[0];
+        old.value[old.count++] = r.value.at == NULL ? '-' : (char)r.value.at[0];
+    }
+    log_records_fini(&walk);
+    return OUT_OK;
+}
+
+static void compact_old_format(int magic)
+{
+    struct scratch s;
+    uint8_t file[2000];
+    size_t size = 0;
+    char path[400];
+    scratch_init(&s);
+    s.open.options.cleanup_compact = true;
+    s.open.options.cleanup_delete = false;
+    expect(mkdir(s.dir, 0755) == 0);
+    size += wrapper(file + size, magic, 0);                                      /* 0 to 2 */
+    size += message(file + size, magic, 3, 0, bytes_of("a"), bytes_of("single")); /* 3 */
+    size += message(file + size, magic, 4, 0, bytes_of("d"), bytes_view(NULL, 0)); /* 4 */
+    size += message(file + size, magic, 5, 0, bytes_view(NULL, 0), bytes_of("x")); /* 5 */
+    size += wrapper(file + size, magic, 6);                                      /* 6 to 8 */
+    snprintf(path, sizeof path, "%s/00000000000000000000.log", s.dir);
+    FILE *f = fopen(path, "w");
+    expect(f != NULL && fwrite(file, 1, size, f) == size && fclose(f) == 0);
+    scratch_open(&s);
+    expect_eq(stat_of(s.log).end_offset, 9);
+    put_one(&s, "c", "new", NULL); /* 9 */
+    put_one(&s, "e", "new", NULL); /* 10 */
+    expect_eq(compact(&s, 0, NOW), 11);
+    memset(&old, 0, sizeof old);
+    expect_eq(log_scan(s.log, 0, INT64_MAX, note_old, NULL), OUT_OK);
+    static const int64_t offsets[] = {4, 6, 7, 9, 10};
+    expect_eq(old.count, COUNT_OF(offsets));
+    for (size_t i = 0; i < old.count; i++)
+        expect_eq(old.offset[i], offsets[i]);
+    expect_str(old.key, "dabce");
+    expect_str(old.value, "-iinn");
+    scratch_close(&s, LOG_UNCLEAN);
+    s.open.was = LOG_UNCLEAN;
+    scratch_open(&s);
+    expect_eq(stat_of(s.log).end_offset, 11);
+    scratch_close(&s, LOG_CLEAN);
+}
+
+void test_messages_of_format_1(void)
+{
+    compact_old_format(1);
+}
+
+void test_messages_of_format_0(void)
+{
+    compact_old_format(0);
+}
+
+/* ---- append times ---- */
+
+void test_append_times_stay(void)
+{
+    struct scratch s;
+    start(&s);
+    s.open.options.timestamp_type = LOG_APPEND_TIME;
+    expect_eq(log_configure(s.log, &s.open.options), OUT_OK);
+    struct log_builder b;
+    struct log_builder_end end = log_builder_plain();
+    struct store_append a = {.origin = STORE_CLIENT, .now_ms = NOW + 77};
+    struct store_appended done;
+    log_builder_init(&b, KiB(4));
+    log_builder_add(&b, NOW - 5, bytes_of("a"), bytes_of("1"), NULL, 0);
+    log_builder_add(&b, NOW - 4, bytes_of("b"), bytes_view(NULL, 0), NULL, 0);
+    expect_eq(log_builder_finish(&b, &end, &a.at, &a.size), OUT_OK);
+    expect_eq(store_append(log_store(s.log), &a, &done), OUT_OK);
+    put_one(&s, "a", "2", NULL);
+    compact(&s, 0, NOW);
+    struct seen *seen = look(&s);
+    expect_eq(seen->record_count, 2);
+    expect_eq(seen->offsets[0], 1);
+    expect_eq(seen->times[0], NOW + 77);
+    expect(seen->batches[0].attributes & LOG_ATTR_APPEND_TIME);
+    expect_eq(seen->batches[0].max_timestamp, NOW + 77);
+    expect_eq(seen->batches[0].base_offset, 0);
+    expect_eq(seen->batches[0].last_offset, 1);
+    log_builder_fini(&b);
     scratch_close(&s, LOG_CLEAN);
 }
