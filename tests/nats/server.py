@@ -31,8 +31,8 @@ class FluxMQ(broker.FluxMQ):
     name = "fluxmq"
 
     def __init__(self, port=None, binary=DEFAULT_BIN, limits=None, users=None, http=0, options=(), settings=None):
-        self.nats_port = port or free_port(*PORTS)
-        kafka = free_port(*PORTS, but=(self.nats_port,))
+        self.nats_port = port or free_port(*PORTS, but=(http,))
+        kafka = free_port(*PORTS, but=(self.nats_port, http))
         settings = {**(settings or {}), **{"nats." + name: value for name, value in (limits or {}).items()}}
         options = ["--nats-port", str(self.nats_port), *options]
         if http:
@@ -73,7 +73,7 @@ class NatsServer(broker.FluxMQ):
 
     def __init__(self, port=None, binary=None, limits=None, users=None, http=0, options=(), settings=None):
         del settings
-        super().__init__(port=port or free_port(*PORTS), binary=binary or self.program)
+        super().__init__(port=port or free_port(*PORTS, but=(http,)), binary=binary or self.program)
         self.nats_port = self.port
         self.limits, self.users, self.http, self.words = dict(limits or {}), users, http, list(options)
 

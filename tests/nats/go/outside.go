@@ -66,6 +66,10 @@ func unsupported(o *Options) string {
 		return "accounts"
 	case o.CustomClientAuthentication != nil:
 		return "an authenticator written in Go"
+	case o.ClientAdvertise != "":
+		return "client_advertise"
+	case o.NoHeaderSupport:
+		return "a server without headers"
 	case o.DontListen:
 		return "connections inside of one process"
 	case o.HTTPSPort != 0 || o.ProfPort != 0 || o.PidFile != "" || o.PortsFileDir != "":
@@ -79,9 +83,7 @@ func (s *Server) Start() {
 	if why := unsupported(o); why != "" {
 		leftOut(why)
 	}
-	if o.Port == 0 {
-		o.Port = DEFAULT_PORT
-	} else if o.Port < 0 {
+	if o.Port <= 0 { // NewServer has put in the default and 0 for "any"
 		o.Port = freePort(o.Host)
 	}
 	p := &outsideProcess{ended: make(chan struct{}), http: o.HTTPPort}
@@ -203,15 +205,19 @@ func (s *Server) ask(path string, answer any) {
 }
 
 func (s *Server) NumClients() int {
-	var z Connz
+	var z struct {
+		Total int `json:"total"`
+	}
 	s.ask("/connz", &z)
-	return z.NumConns
+	return z.Total
 }
 
 func (s *Server) NumSubscriptions() uint32 {
-	var z Subsz
-	s.ask("/subsz", &z)
-	return z.NumSubs
+	var z struct {
+		Count uint32 `json:"num_subscriptions"`
+	}
+	s.ask("/subsz?acc=$G", &z)
+	return z.Count
 }
 
 func (s *Server) Varz(*VarzOptions) (*Varz, error) {

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -127,9 +128,12 @@ func outsideFluxMQ(o *Options, p *outsideProcess) *exec.Cmd {
 }
 
 func writeJSON(path string, value any) string {
-	text, err := json.Marshal(value)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(value)
 	if err == nil {
-		err = os.WriteFile(path, text, 0o600)
+		err = os.WriteFile(path, text.Bytes(), 0o600)
 	}
 	if err != nil {
 		panic(err)
