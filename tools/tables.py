@@ -221,18 +221,52 @@ def roff(text):
     return text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
 
 
+def verbs():
+    """(name, operands, brief, about), in the order of the table"""
+    return [(r[0], *r[2:]) for r in rows(read("src", "cli", "verb.def"), "VERB", 5)]
+
+
+def version():
+    return re.search(r"version: '([^']+)'", read("meson.build"))[1]
+
+
+def verb_page(name, operands, brief, text):
+    """The manual page of a verb."""
+    options = [r for r in rows(read("src", "cli", "option.def"), "OPTION", 6) if name in r[4].split()]
+    page = ('.\\" SPDX-License-Identifier: MIT\n.\\" Made from src/cli/verb.def and option.def by make docs.\n'
+            f'.TH FLUXMQ-{name.upper()} 1 "" "fluxmq {version()}" "User commands"\n.SH NAME\n'
+            f"fluxmq\\-{roff(name)} \\- {roff(brief)}\n.SH SYNOPSIS\n.B fluxmq {roff(name)}\n"
+            f"[\\fIoption\\fR]... {roff(operands)}\n.SH DESCRIPTION\n{roff(text)}\n.SH OPTIONS\n")
+    for _, option, letter, value, _, words in options:
+        first = f"{letter}, {option}" if letter else option
+        page += f".TP\n.B {roff(first)}{' ' + roff(value) if value else ''}\n{roff(words)}\n"
+    page += (".TP\n.B \\-h, \\-\\-help\nprint the options\n.SH EXIT STATUS\n.TP\n.B 0\ndone\n.TP\n.B 1\nfailed; a "
+             "sentence on standard error says why\n.TP\n.B 2\na wrong command line\n.TP\n.B 130\nstopped by a "
+             "signal before it was done\n")
+    if any(r[0] == "server" for r in options):
+        page += (".SH ENVIRONMENT\n.TP\n.B NATS_URL, NATS_USER, NATS_PASSWORD, NATS_TOKEN\nwhat the options\n.BR "
+                 "\\-\\-server ,\n.BR \\-\\-user ,\n.B \\-\\-password\nand\n.B \\-\\-token\nsay, without them\n")
+    return page + ".SH SEE ALSO\n.BR fluxmq (1)\n"
+
+
+def verb_pages():
+    return {f"docs/man/fluxmq-{v[0]}.1": lambda v=v: verb_page(*v) for v in verbs() if v[0] != "help"}
+
+
 def manual_page():
     source = read("src", "config", "options.c")
     table = source[source.index("options[] = {"):source.index("\n};")]
-    version = re.search(r"version: '([^']+)'", read("meson.build"))[1]
     text = ('.\\" SPDX-License-Identifier: MIT\n.\\" Made from src/config/options.c by make docs.\n'
-            f'.TH FLUXMQ 1 "" "fluxmq {version}" "User commands"\n.SH NAME\n'
+            f'.TH FLUXMQ 1 "" "fluxmq {version()}" "User commands"\n.SH NAME\n'
             "fluxmq \\- message broker that Kafka clients use unchanged\n"
             ".SH SYNOPSIS\n.B fluxmq\n[\\fIoption\\fR]...\n"
-            ".br\n.B fluxmq check\\-config\n.I file\n.SH DESCRIPTION\n"
-            "Without a verb it is the server: it stores topics in its data directory and serves Kafka clients until\n"
-            "SIGTERM or SIGINT.\n"
-            ".B check\\-config\nreads a settings file, says what is wrong with it, and ends.\n.SH OPTIONS\n")
+            ".br\n.B fluxmq\n.I verb\n[\\fIoption\\fR]... [\\fIword\\fR]...\n.SH DESCRIPTION\n"
+            "Without a verb it is the server: it stores topics in its data directory and serves Kafka and NATS\n"
+            "clients until SIGTERM or SIGINT.\n"
+            "With a verb it is a tool, which the page \\fBfluxmq\\-\\fIverb\\fR(1) tells about.\n.SH VERBS\n")
+    for name, operands, brief, _ in verbs():
+        text += f".TP\n.B {roff(name)} {roff(operands)}\n{roff(brief)}\n"
+    text += ".SH OPTIONS\n"
     for name, letter, kind, _, value, words in rows(table, "", 6, r"\{"):
         if kind == "REFUSED":
             continue
@@ -250,4 +284,5 @@ def manual_page():
     return text
 
 
-PAGES = {"docs/CONFIG.md": config_page, "docs/METRICS.md": metrics_page, "docs/man/fluxmq.1": manual_page}
+PAGES = {"docs/CONFIG.md": config_page, "docs/METRICS.md": metrics_page, "docs/man/fluxmq.1": manual_page,
+         **verb_pages()}

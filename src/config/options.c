@@ -55,7 +55,7 @@ static const struct option {
 static void print_help(void)
 {
     printf("Usage: fluxmq [OPTION]...\n"
-           "       fluxmq check-config FILE\n\n"
+           "       fluxmq VERB ...      a tool; fluxmq help lists the verbs\n\n"
            "A message broker that Kafka clients use unchanged.\n\n");
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         const struct option *o = &options[i];

@@ -4,6 +4,7 @@
  * everything down again in reverse order. `fluxmq VERB` is a tool and not the server.
  */
 #include "broker/broker.h"
+#include "cli/cli.h"
 #include "config/config.h"
 #include "http/http.h"
 #include "kafka/kafka.h"
@@ -34,22 +35,6 @@ static int complain(const char *what)
     const char *why = outcome_trail();
     fprintf(stderr, "fluxmq: %s%s%s\n", what, what[0] == '\0' ? "" : ": ", why);
     return EXIT_FAILURE;
-}
-
-static int check_config(const char *path)
-{
-    struct config *c;
-    if (path == NULL) {
-        fprintf(stderr, "Usage: fluxmq check-config FILE\n");
-        return EXIT_USAGE;
-    }
-    if (config_read_file(path, &c) != OUT_OK)
-        return complain("");
-    if (c->warning[0] != '\0')
-        printf("%s\n", c->warning);
-    printf("%s: good\n", path);
-    config_free(c);
-    return EXIT_SUCCESS;
 }
 
 static enum outcome open_net(struct server *s)
@@ -198,8 +183,8 @@ int main(int argc, char **argv)
 {
     struct server s = {0};
     enum config_action action;
-    if (argc > 1 && strcmp(argv[1], "check-config") == 0)
-        return check_config(argv[2]);
+    if (cli_asked(argc, argv))
+        return cli_main(argc, argv);
     if (config_load(argc, argv, environ, &s.config, &action) != OUT_OK) {
         complain("");
         return EXIT_USAGE;

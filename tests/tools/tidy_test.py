@@ -37,8 +37,11 @@ CASES = [
     ("a private header in a strange test", {"tests/unit/log/a_test.c": SPDX + '#include "os/private.h"\n'},
      "private to os"),
     ("a private header in the room's test", {"tests/unit/os/a_test.c": SPDX + '#include "os/private.h"\n'}, ""),
-    ("cli looks too high", {"cli/a.c": SPDX + '#include "broker/broker.h"\n', "cli/meson.build":
-                            "# SPDX-License-Identifier: MIT\n'a.c'"}, "may not look at broker"),
+    ("a verb that looks at the server",
+     {"src/cli/a.c": SPDX + '#include "broker/broker.h"\n', "src/cli/cli.h": SPDX,
+      "src/cli/README.md": "# cli\n\n" + "What it is.\n" * 6,
+      "src/cli/meson.build": "# SPDX-License-Identifier: MIT\nx = ['a.c']\n"},
+     "the tools of cli/ may not look at broker"),
     ("a function of 71 lines", {"src/os/a.c": SPDX + "void f(void)\n{\n" + "    g();\n" * 69 + "}\n"},
      "src/os/a.c:3: f has 71 lines"),
     ("a function of 70 lines", {"src/os/a.c": SPDX + "void f(void)\n{\n" + "    g();\n" * 68 + "}\n"}, ""),
