@@ -118,7 +118,6 @@ static void settle_network(struct config *c)
 
 static void settle_nats(struct config *c)
 {
-    static const char *const overflows[] = {"disconnect", "drop-oldest", "drop-newest", "block"};
     c->nats_port = (int32_t)number(c, "nats.port");
     c->nats_max_payload = (int32_t)number(c, "nats.max.payload");
     c->nats_max_control_line = (int32_t)number(c, "nats.max.control.line");
@@ -134,10 +133,8 @@ static void settle_nats(struct config *c)
     copy(c->nats_users_file, sizeof c->nats_users_file, config_text(c, "nats.users.file", NULL));
     copy(c->nats_server_name, sizeof c->nats_server_name,
          config_text(c, "nats.server.name", NULL));
-    for (size_t i = 0; i < COUNT_OF(overflows); i++) {
-        if (is(c, "nats.overflow", overflows[i]))
-            c->nats_overflow = (enum nats_overflow)i;
-    }
+    if (!config_overflow(bytes_of(config_text(c, "nats.overflow", NULL)), &c->nats_overflow))
+        c->nats_overflow = NATS_OVERFLOW_DISCONNECT;
 }
 
 static enum outcome settle_storage(struct config *c)
@@ -169,6 +166,8 @@ enum outcome config_settle(struct config *c)
     enum outcome o = config_settle_listeners(c);
     if (o == OUT_OK)
         o = settle_storage(c);
+    if (o == OUT_OK)
+        o = config_settle_subjects(c);
     settle_network(c);
     settle_groups(c);
     settle_cleaner(c);
@@ -196,6 +195,7 @@ void config_free(struct config *c)
         return;
     for (size_t i = 0; i < COUNT_OF(c->text); i++)
         free(c->text[i]);
+    free(c->subjects);
     free(c);
 }
 
@@ -222,6 +222,8 @@ struct config *config_with(const struct config *base, const struct config_pair *
     if (c == NULL)
         return NULL;
     *c = *base;
+    c->subjects = NULL; /* of the base */
+    c->subject_count = 0;
     for (size_t i = 0; i < COUNT_OF(c->text); i++) {
         bool dynamic = base->source[i] >= RANK_DYNAMIC_DEFAULT;
         c->text[i] = base->text[i] == NULL || dynamic ? NULL : strdup(base->text[i]);

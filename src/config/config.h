@@ -63,6 +63,14 @@ enum nats_overflow {
     NATS_OVERFLOW_BLOCK,
 };
 
+/* Of nats.subjects: what subjects under a pattern get. */
+struct config_subject {
+    char pattern[256];
+    int8_t overflow;           /* enum nats_overflow, -1: not said */
+    int32_t messages;          /* 0: not said */
+    int64_t ttl_ms;            /* -1: not said */
+};
+
 #define CONFIG_LISTENERS 6
 
 /* Where clients connect, and what they are told when they came in there. */
@@ -95,6 +103,8 @@ struct config {
     int64_t nats_max_pending, nats_ping_interval_ms, nats_write_deadline_ms, nats_auth_timeout_ms;
     int64_t nats_lame_duck_ms;
     enum nats_overflow nats_overflow;
+    struct config_subject *subjects;
+    size_t subject_count;
     char nats_users_file[512], nats_server_name[64];
     /* topics */
     int32_t num_partitions, default_replication_factor, max_request_partition_size_limit;
@@ -130,6 +140,8 @@ struct topic_config {
     int64_t gzip_level, lz4_level, zstd_level;
     double min_cleanable_ratio;
     int64_t retention_records, message_ttl_ms;
+    int64_t live_backlog; /* 0: as nats.overflow.messages */
+    int8_t live_overflow; /* enum nats_overflow, -1: not said */
     bool append_time, cleanup_delete, cleanup_compact, preallocate;
     bool memory; /* storage.class */
     bool live_metadata;
@@ -167,6 +179,9 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
 
 /* The next word of a comma-separated list, without blanks around it; false at the end. */
 bool config_list_next(struct bytes *rest, struct bytes *word);
+
+/* A policy by its name in settings. */
+MUST bool config_overflow(struct bytes text, enum nats_overflow *overflow);
 
 /* The nearest known name of a broker setting, for "did you mean". */
 const char *config_nearest(const char *name);

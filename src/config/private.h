@@ -21,6 +21,9 @@ MUST enum outcome config_file(struct config *c, const char *path);
 /* Fills the typed fields from the texts. */
 MUST enum outcome config_settle(struct config *c);
 MUST enum outcome config_settle_listeners(struct config *c);
+MUST enum outcome config_settle_subjects(struct config *c);
+/* One entry of nats.subjects. */
+MUST bool config_subject_parse(struct bytes text, struct config_subject *s);
 
 enum { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_OPTION, RANK_DYNAMIC_DEFAULT, RANK_DYNAMIC };
 

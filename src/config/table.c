@@ -177,7 +177,11 @@ static bool number_valid(const struct config_row *row, const char *text)
 static bool list_valid(const struct config_row *row, struct bytes value)
 {
     struct bytes word;
+    struct config_subject subject;
+    bool subjects = strcmp(row->name, "nats.subjects") == 0;
     while (config_list_next(&value, &word)) {
+        if (subjects && word.size > 0 && !config_subject_parse(word, &subject))
+            return false;
         if (word.size > 0 && !is_choice(row->valid, word))
             return false;
     }

@@ -92,6 +92,7 @@ static const struct number_field {
     {"flush.ms", offsetof(struct topic_config, flush_ms)},
     {"retention.records", offsetof(struct topic_config, retention_records)},
     {"message.ttl.ms", offsetof(struct topic_config, message_ttl_ms)},
+    {"live.backlog", offsetof(struct topic_config, live_backlog)},
 };
 
 void topic_config_make(const struct config *c, const struct config_pair *overrides, size_t count,
@@ -109,6 +110,9 @@ void topic_config_make(const struct config *c, const struct config_pair *overrid
     const char *type = effective(c, "message.timestamp.type", overrides, count, buffer);
     out->append_time = strcmp(type, "LogAppendTime") == 0;
     out->memory = strcmp(effective(c, "storage.class", overrides, count, buffer), "memory") == 0;
+    enum nats_overflow overflow;
+    const char *policy = effective(c, "live.overflow", overrides, count, buffer);
+    out->live_overflow = config_overflow(bytes_of(policy), &overflow) ? (int8_t)overflow : -1;
     const char *preallocate = effective(c, "preallocate", overrides, count, buffer);
     out->preallocate = strcasecmp(preallocate, "true") == 0;
     const char *metadata = effective(c, "live.metadata", overrides, count, buffer);

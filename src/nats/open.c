@@ -35,6 +35,7 @@ enum outcome nats_open(struct broker *b)
         .users_file = c->nats_users_file};
     enum outcome out = nats_start(&o);
     if (out == OUT_OK) {
+        nats_door_open->broker = b;
         nats_door_open->publish_topic = nats_topic_publish;
         nats_door_open->service_queue = consumer_queue;
         nats_door_open->subscribed = consumer_subscribed;

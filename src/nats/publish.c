@@ -3,7 +3,7 @@
  * PUB and HPUB: may it, where does it go, who gets it. Hot down to the engine; what is refused or
  * reaches nobody is cold.
  */
-#include "nats/private.h"
+#include "nats/policy.h"
 
 #include <stdio.h>
 
@@ -94,6 +94,9 @@ static void route(struct nats_session *s, const struct nats_op *op)
                              .payload = op->payload, .offset = -1, .timestamp_ms = now};
     if (op->headers.size > 0)
         m.deadline_ms = nats_deadline(op->headers, now);
+    int64_t ttl = nats_policy_ttl(n, op->subject);
+    if (unlikely(ttl >= 0) && nats_header(op->headers, NATS_TTL).size == 0)
+        m.deadline_ms = now + ttl;
     if (n->publish_topic != NULL && n->publish_topic(s, &m))
         return;
     nats_fan_out(s->home, &m, s->echo ? NULL : s, &reach);

@@ -283,3 +283,12 @@ bool nats_to_record(const struct live_message *m, struct bytes topic, struct nat
     parts->header_count = s->header_count;
     return !s->failed;
 }
+
+bool nats_parts_add(struct nats_scratch *s, struct nats_parts *parts, struct bytes name,
+                    struct bytes value)
+{
+    add_header(s, name, value);
+    parts->headers = s->headers;
+    parts->header_count = s->header_count;
+    return !s->failed;
+}

@@ -51,6 +51,10 @@ struct nats_parts {
 MUST bool nats_to_record(const struct live_message *m, struct bytes topic, struct nats_scratch *s,
                          struct nats_parts *parts);
 
+/* One more header; the texts are the caller's. */
+MUST bool nats_parts_add(struct nats_scratch *s, struct nats_parts *parts, struct bytes name,
+                         struct bytes value);
+
 /* The deadline of a record by its own time to live, else by the topic's (-1: none); 0: never. */
 int64_t nats_record_deadline(const struct log_record *record, int64_t ttl_ms);
 

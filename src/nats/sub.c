@@ -3,7 +3,7 @@
  * Subscriptions of a connection, by sid. One block of memory for each; what is removed stays in
  * memory until the turn ends, since it may be the one that is just being delivered to.
  */
-#include "nats/private.h"
+#include "nats/policy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,15 +67,12 @@ static void take_out(struct nats_subs *t, const struct nats_sub *sub)
 
 static struct nats_sub *sub_new(struct nats_session *s, const struct nats_op *op, uint32_t hash)
 {
-    const struct nats_options *o = &s->home->nats->options;
     struct nats_sub *sub =
         malloc(sizeof *sub + op->sid.size + 1 + op->subject.size + op->queue.size);
     if (sub == NULL)
         return NULL;
     *sub = (struct nats_sub){
-        .live = {.deliver = nats_deliver, .overflowed = nats_overflowed, .owner = s,
-                 .overflow = (uint8_t)o->overflow,
-                 .backlog_max = o->overflow == LIVE_DISCONNECT ? 0 : o->overflow_messages},
+        .live = {.deliver = nats_deliver, .overflowed = nats_overflowed, .owner = s},
         .hash = hash, .sid_size = (uint16_t)op->sid.size,
         .subject_size = (uint16_t)op->subject.size, .queue_size = (uint16_t)op->queue.size};
     char *at = sub->text;
@@ -104,7 +101,8 @@ static COLD void denied(struct nats_session *s, const struct nats_op *op)
     nats_error(s, text);
 }
 
-static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32_t hash)
+static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32_t hash,
+                        const struct nats_wish *wish)
 {
     if (op->sid.size > UINT16_MAX || op->subject.size > LIVE_SUBJECT_MAX ||
         op->queue.size > LIVE_SUBJECT_MAX)
@@ -114,6 +112,7 @@ static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32
     struct nats_sub *sub = make_room(&s->subs) ? sub_new(s, op, hash) : NULL;
     if (sub == NULL)
         return OUT_NO_MEMORY;
+    nats_policy_set(s->home->nats, op->subject, wish, &sub->live);
     if (op->subject.at[0] == '$' && n->service_queue != NULL)
         service = n->service_queue(op->subject);
     if (service.size > 0)
@@ -133,12 +132,28 @@ static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32
     return OUT_OK;
 }
 
-void nats_subscribe(struct nats_session *s, const struct nats_op *op)
+static bool may_subscribe(struct nats_session *s, const struct nats_op *op)
 {
+    return s->user == NULL || nats_may_subscribe(s->user->permissions, op->subject, op->queue);
+}
+
+void nats_subscribe(struct nats_session *s, const struct nats_op *asked)
+{
+    struct nats_op plain = *asked; /* without the wish */
+    const struct nats_op *op = asked;
+    struct nats_wish wish = {0};
+    if (op->subject.size > sizeof NATS_LIVE_PREFIX - 1 &&
+        memcmp(op->subject.at, NATS_LIVE_PREFIX, sizeof NATS_LIVE_PREFIX - 1) == 0) {
+        if (!nats_wish_take(&plain.subject, &wish)) {
+            nats_error(s, "Invalid Subject");
+            return;
+        }
+        op = &plain;
+    }
     int32_t most = s->home->nats->options.max_subscriptions;
     uint32_t hash = (uint32_t)bytes_hash(op->sid);
-    if (s->user != NULL && !nats_may_subscribe(s->user->permissions, op->subject, op->queue)) {
-        denied(s, op);
+    if (!may_subscribe(s, asked) || (wish.given && !may_subscribe(s, op))) {
+        denied(s, asked);
         return;
     }
     if (most > 0 && s->subs.count >= (uint32_t)most) {
@@ -146,7 +161,7 @@ void nats_subscribe(struct nats_session *s, const struct nats_op *op)
         return;
     }
     if (find(&s->subs, op->sid, hash) == NULL) { /* of the same sid the first stays */
-        enum outcome o = add(s, op, hash);
+        enum outcome o = add(s, op, hash, &wish);
         if (o == OUT_INVALID) {
             nats_error(s, "Invalid Subject");
             return;

@@ -323,6 +323,7 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
     struct nats_shard *h = s->home;
     struct nats_topic t;
     struct nats_parts parts;
+    char ttl[32];
     if (unlikely(m->subject.at[0] == '$'))
         return nats_api(s, m);
     if (!nats_topic_of(m->subject, &t))
@@ -331,6 +332,13 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
         return true; /* no memory: lost, as core NATS may */
     if (parts.key.at == NULL && t.topic->config.cleanup_compact)
         parts.key = m->subject; /* the last value of each subject is kept */
+    if (unlikely(m->deadline_ms != 0) && t.topic->config.message_ttl_ms < 0 &&
+        nats_header(m->headers, NATS_TTL).size == 0) { /* its prefix's */
+        int size = snprintf(ttl, sizeof ttl, "%lldms",
+                            (long long)(m->deadline_ms - m->timestamp_ms));
+        if (!nats_parts_add(&h->scratch, &parts, bytes_of(NATS_TTL), bytes_view(ttl, (size_t)size)))
+            return true;
+    }
     int32_t index = nats_partition_of(m->subject, parts.key, t.topic->partition_count);
     struct partition *p = topic_partition(t.topic, index);
     struct nats_batch *b = p == NULL ? NULL : batch_for(h, p);

@@ -7,7 +7,9 @@ policy.py [--bin FILE] [case...]
 
 import argparse
 import os
+import socket
 import sys
+import time
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -44,13 +46,27 @@ class World:
         self.broker.close()
 
     def nats(self):
-        return Nats(self.nats_port)
+        n = Nats(self.nats_port)
+        n.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return n
 
     def restart(self):
         self.kafka.close()
         self.broker.kill()
         self.broker.start()
         self.kafka = Client(self.broker.port)
+
+    def all(self, topic, partition=0):
+        """What a Kafka consumer reads, from the beginning."""
+        out, at = [], 0
+        while True:
+            code, mark, data = self.kafka.fetch(topic, {partition: at})[partition]
+            assert code == 0, code
+            got = [r for r in records(data) if r.offset >= at]
+            out += got
+            at = got[-1].offset + 1 if got else mark
+            if at >= mark:
+                return out
 
     def live(self):
         """The engine's figures, by what follows fluxmq_live_."""
@@ -97,7 +113,110 @@ def who_is_held(binary):
             n.close()
 
 
-CASES = [who_is_held]
+def policy_of(w, pattern, subject, count=400):
+    """What a subscriber that doesn't read gets: found out by what it has got in the end."""
+    taker, giver = w.nats(), w.nats()
+    try:
+        sid = taker.subscribe(pattern)
+        try:
+            for i in range(count):
+                giver.publish(subject, b"%d " % i + BIG)
+                giver.send(b"PING\r\n")
+                while not giver.step(1):
+                    pass
+        except TimeoutError:
+            return "block"
+        try:
+            def all_there():
+                taker.flush()
+                return w.live()["pending"] == 0
+            wait_until(all_there, 20, "the backlog's end")
+            taker.flush()
+        except (ConnectionError, TimeoutError):
+            return "disconnect"
+        got = [int(m.payload.split()[0]) for m in taker.inbox if m.sid == sid]
+        assert got == sorted(set(got)) and {m.subject for m in taker.inbox} == {subject}
+        lost = sorted(set(range(count)) - set(got))
+        if not lost:
+            return "everything"
+        kept = count - 1 - lost[-1]
+        return f"drop-oldest-{kept}" if kept else "drop-newest"
+    finally:
+        taker.close()
+        giver.close()
+
+
+def who_says_the_policy(binary):
+    """Subscription, topic, prefix, all: the first that says it."""
+    settings = {"nats.overflow": "disconnect", "nats.max.pending": 4 << 20, "nats.overflow.messages": 7,
+                "nats.write.deadline.ms": 600000,
+                "nats.subjects": "ticks.>=drop-oldest:5:1h, alerts.*=block:3,both.>=30s:9, news.>=drop-newest"}
+    with World(binary, settings) as w:
+        w.kafka.create_topic("t", 1, {"live.subjects": "both.>,ticks.in.t", "live.overflow": "drop-oldest",
+                                      "live.backlog": "4"})
+        for pattern, subject, want in (
+                ("plain.x", "plain.x", "disconnect"),
+                ("ticks.x", "ticks.x", "drop-oldest-5"),
+                ("news.*", "news.x", "drop-newest"),
+                (">", "ticks.x", "disconnect"),  # not all of its subjects are under the prefix
+                ("alerts.x", "alerts.x", "block"),
+                ("$FLUX.LIVE.drop-oldest-6.alerts.x", "alerts.x", "drop-oldest-6"),
+                ("$FLUX.LIVE.drop-oldest.plain.>", "plain.x", "drop-oldest-7"),
+                ("$FLUX.LIVE.drop-newest-1.ticks.*", "ticks.x", "drop-newest"),
+                ("$FLUX.LIVE.disconnect.ticks.x", "ticks.x", "disconnect")):
+            got = policy_of(w, pattern, subject)
+            assert got == want, (pattern, got, want)
+        n = w.nats()
+        for subject in ("$FLUX.LIVE.nonsense.x", "$FLUX.LIVE.block", "$FLUX.LIVE.block-0.x", "$FLUX.LIVE.block.",
+                        "$FLUX.LIVE.-5.x", "$FLUX.LIVE.block-99999999999.x", "$FLUX.LIVE.block.a..b"):
+            try:
+                n.subscribe(subject)
+            except RuntimeError as error:
+                assert "Invalid Subject" in str(error)
+                while not n.step(10):
+                    pass
+            else:
+                raise AssertionError(subject)
+        n.close()
+
+
+def topics_have_a_policy(binary):
+    """The log is the queue of a topic's subscribers until they are pushed: what is lost is lost to them alone."""
+    with World(binary, {"nats.subjects": "t.>=block", "nats.write.deadline.ms": 600000}) as w:
+        w.kafka.create_topic("t", 1, {"live.subjects": "t.>", "live.overflow": "drop-oldest", "live.backlog": "4"})
+        assert policy_of(w, "t.x", "t.x") == "drop-oldest-4"
+        assert policy_of(w, "t.*", "t.x") == "drop-oldest-4"
+
+
+def prefixes_have_a_time_to_live(binary):
+    with World(binary, {"nats.subjects": "soon.>=50ms,t.>=1h", "nats.overflow": "drop-oldest"}) as w:
+        w.kafka.create_topic("t", 1, {"live.subjects": "t.>"})
+        w.kafka.create_topic("own", 1, {"live.subjects": "t.own", "message.ttl.ms": "5000"})
+        taker, giver = w.nats(), w.nats()
+        taker.subscribe("soon.>")
+        for i in range(400):
+            published(giver, "soon.x", BIG, [("Nats-TTL", "never")] if i == 399 else ())
+        wait_until(lambda: w.live()["pending"] > 10, 10, "a backlog")
+
+        def drained():
+            taker.flush()
+            return w.live()["pending"] == 0
+        time.sleep(0.06)  # what waits is past its time now
+        wait_until(drained, 10, "the backlog's end")
+        taker.flush()
+        assert w.live()["expired_total"] > 10, w.live()
+        assert taker.inbox[-1].headers == [("Nats-TTL", "never")]
+        for subject, headers, want in (("t.x", (), [("Nats-Subject", b"t.x"), ("Nats-TTL", b"3600000ms")]),
+                                       ("t.x", [("Nats-TTL", "5")], [("Nats-Subject", b"t.x"), ("Nats-TTL", b"5")])):
+            before = len(w.all("t"))
+            published(giver, subject, b"v", headers)
+            wait_until(lambda: len(w.all("t")) > before, 5, "the record")
+            assert w.all("t")[-1].headers == want, w.all("t")[-1]
+        taker.close()
+        giver.close()
+
+
+CASES = [who_is_held, who_says_the_policy, topics_have_a_policy, prefixes_have_a_time_to_live]
 
 
 def main():

@@ -141,3 +141,31 @@ void test_nearest_name(void)
     expect_str(config_nearest("listener"), "listeners");
     expect_str(config_nearest("log.segmnet.bytes"), "log.segment.bytes");
 }
+
+void test_subjects(void)
+{
+    static const char *const good[] = {"a=block", "a.>=drop-oldest:5:1h", "*.b=5s", ">=7", "",
+                                       "a=5s:9:drop-newest, b=250ms", "a=b=block", "a.>b=block"};
+    static const char *const bad[] = {"a", "=block", "a=", "a.=block", ".a=block", "a..b=block",
+                                      "a.>.b=block", "a b=block", "a=nonsense", "a=0", "a=block:",
+                                      "a=5x", "a=99999999999", "a=s", "a=block:-5", "b=1s,a"};
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        expect(fits(CONFIG_BROKER, "nats.subjects", good[i]));
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        expect(!fits(CONFIG_BROKER, "nats.subjects", bad[i]));
+    struct config *c = from_file("nats.subjects=a.>=drop-oldest:5:1m,b=block\n");
+    expect_eq(c->subject_count, 2);
+    expect_str(c->subjects[0].pattern, "a.>");
+    expect_eq(c->subjects[0].overflow, NATS_OVERFLOW_DROP_OLDEST);
+    expect_eq(c->subjects[0].messages, 5);
+    expect_eq(c->subjects[0].ttl_ms, 60000);
+    expect_eq(c->subjects[1].overflow, NATS_OVERFLOW_BLOCK);
+    expect_eq(c->subjects[1].ttl_ms, -1);
+    struct config_pair more = {bytes_of("nats.subjects"), bytes_of("c=9")};
+    struct config *d = config_with(c, &more, 1, NULL, 0);
+    expect_eq(d->subject_count, 1);
+    expect_eq(d->subjects[0].messages, 9);
+    expect_eq(c->subject_count, 2);
+    config_free(d);
+    config_free(c);
+}
