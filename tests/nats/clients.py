@@ -40,6 +40,6 @@ CLIENTS = {
     "nats.go": program([os.path.join(NATS, "go-client")], os.path.join(NATS, "go-client")),
     "nats-py": program([os.path.join(NATS, "python/bin/python")], os.path.join(NATS, "python/bin/python"),
                        os.path.join(HERE, "clients/python.py")),
-    "nats.js": program([os.path.join(NATS, "node/node_modules")], "node", os.path.join(HERE, "clients/node.cjs")),
+    "nats.js": program([os.path.join(NATS, "node/node_modules")], "node", os.path.join(NATS, "node/node.cjs")),
     "nats.c": program([os.path.join(NATS, "c-client")], os.path.join(NATS, "c-client")),
 }
