@@ -17,6 +17,8 @@
 struct key_map {
     struct key_slot *slots; /* open addressing, offset + 1, 0: free */
     size_t room, count, limit;
+    size_t most;            /* room it may grow to */
+    double load;
     uint64_t secret[2];
     int64_t latest_offset;  /* everything up to here is known; -1: nothing */
 };

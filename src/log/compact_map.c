@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The newest offset of each key of a log's dirty part: SipHash-2-4 of 128 bits with a secret of
- * this pass, linear probing. 24 bytes a slot, as many slots as keys can come, within the limit.
+ * this pass, linear probing. 24 bytes a slot; the table grows with the keys, up to the limit.
  */
 #include "log/compact.h"
 
@@ -15,6 +15,9 @@ struct key_slot {
     int64_t place; /* offset + 1 */
 };
 static_assert(sizeof(struct key_slot) == 24, "as many keys as Kafka in the same memory");
+
+#define ROOM_FIRST 4096
+#define DRAIN 4096 /* slots: 24 whole pages */
 
 struct sip {
     uint64_t v0, v1, v2, v3;
@@ -74,24 +77,30 @@ static void hash_key(const struct key_map *m, struct bytes key, uint64_t hash[st
     hash[1] = sip_end(&s);
 }
 
+static struct key_slot *map_slots(size_t room)
+{
+    void *at = mmap(NULL, room * sizeof(struct key_slot), PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
 enum outcome key_map_init(struct key_map *m, uint64_t wanted, size_t bytes, double load)
 {
     if (!(load > 0.1))
         load = 0.1;
     load = MIN(load, 0.95);
-    *m = (struct key_map){.latest_offset = -1};
-    size_t most = MAX(bytes / sizeof(struct key_slot), 16);
+    *m = (struct key_map){.latest_offset = -1, .load = load};
+    m->most = MAX(bytes / sizeof(struct key_slot), 16);
     double slots = (double)wanted / load + 16;
-    m->room = slots < (double)most ? (size_t)slots : most;
+    if (slots < (double)m->most)
+        m->most = (size_t)slots;
+    m->room = MIN(m->most, ROOM_FIRST);
     m->limit = MAX((size_t)((double)m->room * load), 1);
     struct uuid random = uuid_random();
     memcpy(m->secret, random.b, sizeof m->secret);
-    void *at = mmap(NULL, m->room * sizeof(struct key_slot), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED)
-        return fail(OUT_NO_MEMORY, "compaction: %zu slots for keys", m->room);
-    m->slots = at;
-    return OUT_OK;
+    m->slots = map_slots(m->room);
+    return m->slots != NULL ? OUT_OK
+                            : fail(OUT_NO_MEMORY, "compaction: %zu slots for keys", m->room);
 }
 
 void key_map_fini(struct key_map *m)
@@ -113,14 +122,40 @@ static struct key_slot *find(const struct key_map *m, const uint64_t hash[static
     }
 }
 
+/* Slots stand in the order of their hashes, so the new table fills from its beginning as the old
+ * one drains, whose memory is given back on the way: never more than the new one's in all. */
+static bool grow(struct key_map *m)
+{
+    struct key_map old = *m;
+    m->room = MIN(m->most, old.room * 2);
+    m->slots = map_slots(m->room);
+    if (m->slots == NULL) {
+        *m = old;
+        return false;
+    }
+    m->limit = (size_t)((double)m->room * m->load);
+    for (size_t i = 0; i < old.room; i++) {
+        const struct key_slot *s = &old.slots[i];
+        if (s->place != 0)
+            *find(m, s->hash) = *s;
+        if ((i + 1) % DRAIN == 0)
+            madvise(&old.slots[i + 1 - DRAIN], DRAIN * sizeof(struct key_slot), MADV_DONTNEED);
+    }
+    key_map_fini(&old);
+    return true;
+}
+
 bool key_map_put(struct key_map *m, struct bytes key, int64_t offset)
 {
     uint64_t hash[2];
     hash_key(m, key, hash);
     struct key_slot *s = find(m, hash);
     if (s->place == 0) {
-        if (m->count >= m->limit)
-            return false;
+        if (m->count >= m->limit) {
+            if (m->room == m->most || !grow(m))
+                return false;
+            s = find(m, hash);
+        }
         m->count++;
         memcpy(s->hash, hash, sizeof hash);
     }

@@ -550,3 +550,59 @@ void test_append_times_stay(void)
     log_builder_fini(&b);
     scratch_close(&s, LOG_CLEAN);
 }
+
+/* ---- many keys ---- */
+
+static enum outcome count_records(void *context, const struct log_batch *b)
+{
+    int64_t *sum = context;
+    sum[0] += b->count;
+    sum[1] += b->base_offset < 30000 ? b->count : 0;
+    return OUT_OK;
+}
+
+/* 30000 keys, each twice: the table grows many times; with less memory it takes several passes. */
+static void compact_many(size_t key_bytes, int passes)
+{
+    struct scratch s;
+    struct log_builder b;
+    struct log_compacted done;
+    int64_t dirty = 0, sum[2] = {0, 0};
+    start(&s);
+    log_builder_init(&b, MiB(4));
+    for (int i = 0; i < 600; i++) {
+        struct log_builder_end end = log_builder_plain();
+        struct store_appended appended;
+        uint8_t *at;
+        size_t size;
+        log_builder_reset(&b);
+        for (int k = 0; k < 100; k++) {
+            char key[24];
+            snprintf(key, sizeof key, "key-%d", (i * 100 + k) * 7 % 30000);
+            log_builder_add(&b, NOW, bytes_of(key), bytes_of("v"), NULL, 0);
+        }
+        expect_eq(log_builder_finish(&b, &end, &at, &size), OUT_OK);
+        expect_eq(put(s.log, at, size, &appended), OUT_OK);
+    }
+    log_builder_fini(&b);
+    expect_eq(log_roll(s.log, NOW), OUT_OK);
+    for (; dirty < 60000; passes--) {
+        struct log_compact what = {.first_dirty = dirty, .end = 60000, .now_ms = NOW,
+                                   .key_bytes = key_bytes, .key_load = 0.9};
+        expect_eq(log_compact(s.log, &what, &done), OUT_OK);
+        expect(done.next_dirty > dirty);
+        dirty = done.next_dirty;
+    }
+    expect_eq(passes, 0);
+    expect_eq(log_scan(s.log, 0, INT64_MAX, count_records, sum), OUT_OK);
+    expect_eq(sum[0], 30000);
+    expect_eq(sum[1], 0);
+    scratch_close(&s, LOG_CLEAN);
+}
+
+void test_the_table_of_keys_grows(void)
+{
+    compact_many(MiB(1), 1);
+    scratch_end();
+    compact_many(10000 * 24, 7); /* 9000 keys a pass */
+}
