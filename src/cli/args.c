@@ -70,7 +70,7 @@ static enum outcome keep(struct cli_args *a, int option, const char *value)
 }
 
 /* One option, at words[*i], and its value, which may be the next word. */
-static enum outcome take_option(struct cli_args *a, int count, char *const *words, int *i)
+static enum outcome take_option(struct cli_args *a, int count, const char *const *words, int *i)
 {
     const char *word = words[*i], *equals = strchr(word, '=');
     size_t size = equals == NULL ? strlen(word) : (size_t)(equals - word);
@@ -89,7 +89,7 @@ static enum outcome take_option(struct cli_args *a, int count, char *const *word
     return keep(a, option, words[++*i]);
 }
 
-enum outcome cli_parse(const struct cli_verb *verb, int count, char *const *words,
+enum outcome cli_parse(const struct cli_verb *verb, int count, const char *const *words,
                        struct cli_args *a)
 {
     bool options_end = false;

@@ -41,7 +41,7 @@ struct cli_args {
 const struct cli_verb *cli_verb(const char *name); /* NULL: there is none */
 
 /* What comes after the verb. OUT_INVALID with a sentence for the user. */
-MUST enum outcome cli_parse(const struct cli_verb *verb, int count, char *const *words,
+MUST enum outcome cli_parse(const struct cli_verb *verb, int count, const char *const *words,
                             struct cli_args *a);
 void cli_print_help(const struct cli_verb *verb);
 void cli_print_verbs(void);

@@ -60,7 +60,7 @@ int cli_main(int argc, char **argv)
     struct cli_args a;
     if (verb == NULL)
         return no_verb(argv[1]);
-    if (cli_parse(verb, argc - 2, argv + 2, &a) != OUT_OK) {
+    if (cli_parse(verb, argc - 2, (const char *const *)argv + 2, &a) != OUT_OK) {
         fprintf(stderr, "fluxmq %s: %s; see fluxmq %s --help\n", verb->name, outcome_trail(),
                 verb->name);
         return CLI_USAGE;
