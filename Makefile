@@ -29,6 +29,7 @@ run: deps-build all
 deps: deps-build
 	@tools/deps.sh tools/deps-test.txt
 	@if [ -x tests/real/deps.sh ]; then tests/real/deps.sh; fi
+	@if [ -x tests/nats/deps.sh ]; then tests/nats/deps.sh; fi
 deps-build:
 	@tools/deps.sh tools/deps.txt
 

@@ -49,6 +49,9 @@ SUITES = {
     "live": (script("tests/live/run.py"), 120),
     "clean": (script("tests/clean/run.py"), 120),
     "policy": (script("tests/live/policy.py"), 120),
+    "nats-quick": (script("tests/nats/run.py", "--light"), 120),
+    "nats": (script("tests/nats/run.py"), 300),
+    "nats-go": (script("tests/nats/gotests.py"), 600),
     "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 120),
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
@@ -67,22 +70,23 @@ for kind in ("asan", "tsan"):
     SUITES[kind + "-policy"] = (script("tests/live/policy.py", *broker("build-" + kind)), 300)
     SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 300)
     SUITES[kind + "-clean"] = (script("tests/clean/run.py", *broker("build-" + kind)), 300)
+    SUITES[kind + "-nats"] = (script("tests/nats/run.py", "--light", *broker("build-" + kind)), 300)
     SUITES[kind + "-crash"] = (script("tests/crash/run.py", "--rounds", "5", *broker("build-" + kind)), 200)
     SUITES[kind + "-hostile"] = (
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
-CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "crash-quick",
-         "probe-quick"]
-ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-crash",
-        "asan-hostile"]
-TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-crash",
-        "tsan-hostile"]
+CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "nats-quick",
+         "crash-quick", "probe-quick"]
+ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats",
+        "asan-crash", "asan-hostile"]
+TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats",
+        "tsan-crash", "tsan-hostile"]
 LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "probe",
-             "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "nats",
+             "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 
 

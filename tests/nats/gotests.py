@@ -163,9 +163,9 @@ class Runner:
             return "skip", why.group(1)
         if process.returncode == 0 and re.search(rf"^--- PASS: {test} ", said, re.M):
             return "ok", ""
-        skipped = re.search(rf"--- SKIP: {test} .*\n\s*(.*)", said)
-        if process.returncode == 0 and skipped:
-            return "skip", skipped.group(1).strip()
+        if process.returncode == 0 and re.search(rf"^--- SKIP: {test} ", said, re.M):
+            why = " ".join(re.findall(r"^ +\w+_test.go:\d+: (.*)$", said, re.M))
+            return "skip", "by itself: " + (why or "without a reason")
         return "not ok", said
 
     def close(self):
