@@ -8,6 +8,7 @@ run.py [--bin FILE] [case...]
 import argparse
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -278,6 +279,38 @@ def dead_letters(w):
     n.close()
 
 
+def dead_letters_by_the_command_line(w):
+    topic, n = w.topic(2, live_subjects="late.>"), w.nats()
+
+    def tool(*words):
+        run = subprocess.run([w.broker.binary, "dead", *words, "--server", f"127.0.0.1:{w.nats_port}"], check=False,
+                             capture_output=True, text=True, timeout=20)
+        return run.returncode, run.stdout, run.stderr
+    for i in range(5):
+        published(n, f"late.{i}", b"letter %d" % i, [("A", "b"), ("Kafka-Key", "k%d" % i)])
+    sid = consumer(n, "tooled", topic, ack_wait_ms=10, backoff_ms=1, max_deliver=1)
+    dead = topic + ".dead"
+
+    def letters():
+        code, said, _ = tool(dead, "--json")
+        return [json.loads(line) for line in said.splitlines()] if code == 0 else []
+    found = wait_until(lambda: letters() if len(letters()) == 5 else None, 10, "five dead letters")
+    assert sorted(m["payload"] for m in found) == [f"letter {i}" for i in range(5)], found
+    assert found[0]["headers"]["Dead-Letter-Topic"] == [topic], found[0]
+    n.request(f"$FLUX.API.CONSUMER.DELETE.tooled.{topic}")
+    n.send(f"UNSUB {sid}\r\n".encode())
+    live = n.subscribe("late.*")
+    code, _, said = tool(dead, "--replay", "--raw")
+    assert code == 0 and "5 published again" in said, said
+    again = [n.next(sid=live) for _ in range(5)]
+    assert sorted((m.subject, m.payload) for m in again) == [(f"late.{i}", b"letter %d" % i) for i in range(5)], again
+    assert all(sorted(k for k, _ in m.headers) == ["A", "Kafka-Key"] for m in again), again
+    assert sum(len(w.all(topic, p)) for p in range(2)) == 10
+    code, _, said = tool("no-such-topic.dead")
+    assert code == 1 and "no topic" in said, said
+    n.close()
+
+
 def consumers_share_and_go_on_after_a_kill(w):
     topic, n = w.topic(3), w.nats()
     members = [w.nats(), w.nats()]
@@ -344,6 +377,7 @@ CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic, 
          messages_say_where_they_are,
          compacted_topics_keep_the_last_of_a_subject, both_doors_at_once, what_was_answered_survives_a_kill, replay,
          expired_records_are_not_replayed, consumers_repeat_until_acknowledged, dead_letters,
+         dead_letters_by_the_command_line,
          consumers_share_and_go_on_after_a_kill, requests_that_make_no_sense]
 
 
