@@ -146,7 +146,7 @@ static enum outcome append(struct seat *s, const struct group_todo *todo, int64_
     struct log_builder_end plain = log_builder_plain();
     struct store_appended done;
     log_builder_reset(&s->builder);
-    for (const struct group_record *r = todo->records; r != NULL; r = r->next)
+    for (const struct step_record *r = todo->records; r != NULL; r = r->next)
         log_builder_add(&s->builder, s->shard->wall_ms, r->key, r->value, NULL, 0);
     plain.leader_epoch = atomic_load(&s->partition->leader_epoch);
     enum outcome o = log_builder_finish(&s->builder, &plain, &batch, &size);

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/outcome.h"
+#include "base/step.h"
 
 struct group_options {
     int32_t session_min_ms, session_max_ms; /* bounds of a member's session timeout */
@@ -139,11 +140,6 @@ struct group_event {
 
 /* ---- what is to do ---- */
 
-struct group_record {
-    struct group_record *next;
-    struct bytes key, value; /* value null: a tombstone */
-};
-
 struct group_joined_member {
     struct bytes member_id, instance_id, metadata;
 };
@@ -203,7 +199,7 @@ struct group_reply {
 
 struct group_todo {
     struct arena *arena; /* the caller's; everything below lives in it */
-    struct group_record *records, **records_end; /* to append as one batch, in this order */
+    struct step_record *records, **records_end; /* to append as one batch, in this order */
     size_t record_count;
     struct group_reply *replies, **replies_end;
     /* the event's own reply, so that it never fails; in the list if given */

@@ -119,7 +119,7 @@ struct group_reply *reply(struct group_shard *s, void *token, enum group_event_k
 
 void record(struct group_shard *s, struct bytes key, struct bytes value)
 {
-    struct group_record *r = take_array(s, struct group_record, 1);
+    struct step_record *r = take_array(s, struct step_record, 1);
     if (r == NULL)
         return;
     r->key = key;

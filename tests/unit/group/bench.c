@@ -139,7 +139,7 @@ int bench_step(struct bench *b, struct group_event *e)
     for (struct group_reply *r = todo.replies; r != NULL; r = r->next)
         fill(&b->answers[(intptr_t)r->token], r);
     b->step_records = todo.record_count;
-    for (struct group_record *r = todo.records; r != NULL; r = r->next) {
+    for (struct step_record *r = todo.records; r != NULL; r = r->next) {
         b->records = realloc(b->records, (b->record_count + 1) * sizeof *b->records);
         b->records[b->record_count++] = (struct written){copy(r->key), copy(r->value)};
     }
