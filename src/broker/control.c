@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #define NS_PER_MS INT64_C(1000000)
-#define CHECKPOINT_MS 60000
+#define CHECKPOINT_LEAST_MS 100
 #define REPORT_MS 60000
 #define MEMORY_MS 1000      /* retention of topics in memory: age counts in seconds there */
 #define MEMORY_PER_MS 10    /* partitions looked at, at most, on average */
@@ -200,6 +200,11 @@ static uint64_t fingerprint(const struct broker *b)
     return sum;
 }
 
+static int64_t checkpoint_ms(struct broker *b)
+{
+    return MAX(atomic_load(&b->config)->checkpoint_interval_ms, CHECKPOINT_LEAST_MS);
+}
+
 /* An idle broker leaves its disk alone. */
 static void checkpoint(struct shard_timer *timer, int64_t now_ns)
 {
@@ -209,7 +214,7 @@ static void checkpoint(struct shard_timer *timer, int64_t now_ns)
     if (now != b->checkpointed)
         broker_checkpoint_starts(b);
     b->checkpointed = now;
-    again(timer, CHECKPOINT_MS);
+    again(timer, checkpoint_ms(b));
 }
 
 static void report(struct shard_timer *timer, int64_t now_ns)
@@ -240,7 +245,7 @@ static void *control_main(void *context)
     shard_clock(&b->control);
     again(&b->retention, atomic_load(&b->config)->log_retention_check_interval_ms);
     again(&b->memory, MEMORY_MS);
-    again(&b->checkpoint, CHECKPOINT_MS);
+    again(&b->checkpoint, checkpoint_ms(b));
     again(&b->report, REPORT_MS);
     b->flush_due.fire = broker_flush_due;
     b->flush_due.shard = &b->control;

@@ -156,6 +156,8 @@ static enum outcome settle_storage(struct config *c)
     c->flush_mode = is(c, "flush.mode", "none") ? FLUSH_MODE_NONE : FLUSH_MODE_GROUP;
     c->validation_full = is(c, "message.validation", "full");
     c->log_retention_check_interval_ms = number(c, "log.retention.check.interval.ms");
+    c->checkpoint_interval_ms = MIN(number(c, "log.flush.offset.checkpoint.interval.ms"),
+                                    number(c, "log.flush.start.offset.checkpoint.interval.ms"));
     c->log_segment_delete_delay_ms = number(c, "log.segment.delete.delay.ms");
     c->producer_id_expiration_ms = number(c, "producer.id.expiration.ms");
     return OUT_OK;

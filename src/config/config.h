@@ -111,6 +111,7 @@ struct config {
     bool auto_create_topics_enable, delete_topic_enable;
     int32_t fetch_max_bytes, max_incremental_fetch_session_cache_slots;
     int64_t log_retention_check_interval_ms, log_segment_delete_delay_ms;
+    int64_t checkpoint_interval_ms; /* of recovery points and log starts, the shorter */
     int64_t producer_id_expiration_ms;
     /* compaction */
     bool cleaner_enable;

@@ -74,6 +74,7 @@ class World:
         self.broker = FluxMQ(binary=binary, options=("--metrics-port", str(self.metrics)), settings={
             "log.cleaner.backoff.ms": 50, "log.segment.delete.delay.ms": 0, "log.retention.check.interval.ms": 300,
             "offsets.topic.num.partitions": 1, "offsets.topic.segment.bytes": SEGMENT, "flush.mode": "none",
+            "log.flush.offset.checkpoint.interval.ms": 200,
             **settings}).start()
         self.client = Client(self.broker.port)
         self.number = 0
@@ -106,9 +107,12 @@ class World:
         return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE).group(1))
 
     def clean_up_to(self, topic):
-        """What the checkpoint says."""
+        return self.checkpoint("cleaner", topic)
+
+    def checkpoint(self, which, topic):
+        """What the file says."""
         try:
-            with open(os.path.join(self.broker.data, "cleaner-offset-checkpoint"), encoding="ascii") as file:
+            with open(os.path.join(self.broker.data, which + "-offset-checkpoint"), encoding="ascii") as file:
                 found = re.search(rf"^{topic} 0 (\d+)$", file.read(), re.MULTILINE)
         except FileNotFoundError:
             return 0
@@ -319,6 +323,13 @@ def flushed_after_a_number(w):
         assert w.metric("fluxmq_log_flushes_total") == before + n // 10, n
 
 
+def checkpoints_are_written_in_time(w):
+    t = w.topic(cleanup_policy="delete")
+    for n in range(1, 4):
+        w.client.produce(t, 0, keyed([(b"k", b"v")]), acks=1)
+        wait_until(lambda n=n: w.checkpoint("replication", t) == n, 5, "the checkpoint")
+
+
 def min_insync_replicas_counts_what_there_is(w):
     """As in Kafka: no more replicas are asked for than the partition has."""
     t = w.topic(cleanup_policy="delete", min_insync_replicas=3)
@@ -342,7 +353,7 @@ def space_is_taken_at_once(w):
 
 CASES = [the_newest_of_each_key_stays, cleaning_goes_where_it_is_wanted, small_lags_and_large_ratios,
          compact_and_delete, committed_offsets_are_compacted, flushed_after_a_time, flushed_after_a_number,
-         min_insync_replicas_counts_what_there_is, space_is_taken_at_once]
+         checkpoints_are_written_in_time, min_insync_replicas_counts_what_there_is, space_is_taken_at_once]
 
 
 def main():
