@@ -364,7 +364,8 @@ static int print(const struct bench *b, double cpu, double own_cpu, const struct
                  uint64_t received)
 {
     double seconds = (double)(b->last_ns - b->begin_ns) / 1e9;
-    double published = (double)(b->published - b->phase_first), got = (double)(b->received - received);
+    double published = (double)(b->published - b->phase_first);
+    double got = (double)(b->received - received);
     int64_t lost = (int64_t)(expected(b) - b->received);
     const struct hist *h = &b->latency;
     printf("{\"publishers\": %lld, \"subscribers\": %lld, \"size\": %lld, \"rate\": %lld, "
@@ -429,7 +430,8 @@ static int run(const struct server *server, int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc < 3)
-        die("usage: fanout run|idle-subscriptions|idle-connections|churn HOST:PORT [NAME=VALUE...]");
+        die("usage: fanout run|idle-subscriptions|idle-connections|churn HOST:PORT "
+            "[NAME=VALUE...]");
     struct server server = server_of(argv[2], (int)argument(argc, argv, "pid", 0));
     if (strcmp(argv[1], "run") == 0)
         return run(&server, argc, argv);

@@ -115,6 +115,15 @@ static void walk(const struct live_tree *t, struct bytes subject, const struct l
     }
 }
 
+/* Publishers may name such a subject; nothing is subscribed to it, and no wildcard is for it. */
+static bool has_empty_token(struct bytes subject)
+{
+    while (subject.at != NULL)
+        if (subject_token(&subject).size == 0)
+            return true;
+    return false;
+}
+
 uint64_t tree_match(struct live_tree *t, struct bytes subject, uint32_t hash,
                     const struct live_shard *shard, struct scratch *x)
 {
@@ -126,7 +135,8 @@ uint64_t tree_match(struct live_tree *t, struct bytes subject, uint32_t hash,
     struct live_node *literal = tree_find(t, NULL, NODE_LITERAL, subject, hash);
     if (literal != NULL)
         take_node(literal, shard, x);
-    if (t->root->children != 0 && subject.size <= LIVE_SUBJECT_MAX)
+    if (t->root->children != 0 && subject.size <= LIVE_SUBJECT_MAX &&
+        !has_empty_token(subject))
         walk(t, subject, shard, x);
     pthread_rwlock_unlock(&t->lock);
     return generation;

@@ -15,7 +15,8 @@ class Nkey:
 
     def __init__(self):
         self.path = tempfile.mktemp(prefix="fluxmq-nkey-")
-        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", self.path], check=True, capture_output=True)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", self.path], check=True,
+                       capture_output=True)
         der = subprocess.run(["openssl", "pkey", "-in", self.path, "-pubout", "-outform", "DER"], check=True,
                              capture_output=True).stdout
         raw = bytes([20 << 3]) + der[-32:]
@@ -118,7 +119,8 @@ def permissions(w):
     p, boss = user("part"), user("boss")
     boss.send("SUB > 1")
     boss.flush()
-    for subject, may in (("a.b", True), ("a.secret", False), ("a.b.x", False), ("a.b.y", True), ("b.a", False), ("a", False)):
+    for subject, may in (("a.b", True), ("a.secret", False), ("a.b.x", False), ("a.b.y", True), ("b.a", False),
+                         ("a", False)):
         p.pub(subject, b"x")
         if not may:
             p.expect_error(f'Permissions Violation for Publish to "{subject}"')
@@ -144,7 +146,8 @@ def permissions(w):
 
 def allow_responses(w):
     server = w.start(users={"users": [
-        {"user": "svc", "password": "p", "permissions": {"subscribe": "svc", "allow_responses": {"max": 2, "expires": "1m"}}},
+        {"user": "svc", "password": "p", "permissions": {
+            "subscribe": "svc", "allow_responses": {"max": 2, "expires": "1m"}}},
         {"user": "client", "password": "p"}]})
     service = Peer(server, user="svc", **{"pass": "p"})
     client = Peer(server, user="client", **{"pass": "p"})

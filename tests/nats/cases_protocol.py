@@ -77,19 +77,37 @@ def splits(w):
     return f"{len(CONVERSATION)} places"
 
 
-def unknown_operations(w):
-    for text in (b"PUBS foo 2\r\nok\r\n", b"SUBZZZ foo 1\r\n", b"HELLO\r\n", b"PUB foo x\r\n", b"PUB foo 1234567890\r\n",
-                 b"PUB foo -1\r\n", b"PUB foo 2\r\nokay\r\n", b"SUB foo\r\n", b"UNSUB\r\n", b"PUB a b c 1\r\n",
-                 b"HPUB foo 5 2\r\nok\r\n", b"\x00\r\n", b"MSG foo 1 2\r\nok\r\n", b"PI\r\n", b"CONNECT []\r\n",
-                 b"CONNECT {\r\n", b"CONNECT\r\n"):
+UNKNOWN = rb"-ERR 'Unknown Protocol Operation'" + b"\r\n"
+TOLD = (b"PUBS foo 2\r\nok\r\n", b"SUBZZZ foo 1\r\n", b"HELLO\r\n", b"PUB foo 2\r\nokay\r\n", b"UNSUB\r\n",
+        b"PUB\r\n", b"\x00\r\n", b"MSG foo 1 2\r\nok\r\n", b"HMSG foo 1 2 3\r\n", b"PI\r\n", b"\r\n", b" PING\r\n",
+        b"A+ foo\r\n", b"RS+ a b\r\n", b"PUB a 1\r\nx\n")
+SILENT = (b"PUB foo x\r\n", b"PUB foo 1234567890\r\n", b"PUB foo -1\r\n", b"SUB foo\r\n",
+          b"PUB a b c 1\r\n", b"PUB a\r\n", b"SUB a b c d\r\n", b"HPUB foo 5 2\r\nok\r\n", b"CONNECT []\r\n", b"CONNECT {\r\n", b"CONNECT\r\n",
+          b"CONNECT {} trailing\r\n", b'CONNECT {"verbose":1}\r\n')
+BORNE = (b"UNSUB 1 x\r\n", b"UNSUB 1 -1\r\n", b"HPUB foo 2 2\r\nok\r\n",
+         b"HPUB foo 12 14\r\nNATS/2.0\r\n\r\nhi\r\n", b"+OK\r\n", b"INFO {}\r\n", b"PONG\r\n", b"PUB a\t1\r\nx\r\n", b"PUB a 1\nx\r\n", b"PUB \xff\xfe 1\r\nx\r\n",
+         b"SUB \xc3\xa9 1\r\n", b"PUB a. 1\r\nx\r\n", b"PUB .a 1\r\nx\r\n", b"PUB a b. 1\r\nx\r\n",
+         b"HPUB a 12 12\r\nNATS/1.0\r\n\r\n\r\n")
+
+
+def broken_operations(w):
+    """What nats-server says to each before it closes, if it does: told, silent, borne."""
+    for expected, texts in ((UNKNOWN, TOLD), (b"", SILENT)):
+        for text in texts:
+            p = Peer(w.server)
+            p.send(text)
+            said = p.expect_end()
+            assert said == expected, (text, said)
+    for text in BORNE:
         p = Peer(w.server)
         p.send(text)
-        said = p.expect_end()
-        assert said.startswith(b"-ERR '") or text in (b"HPUB foo 5 2\r\nok\r\n", b"CONNECT []\r\n", b"CONNECT {\r\n",
-                                                      b"CONNECT\r\n", b"SUB foo\r\n", b"UNSUB\r\n",
-                                                      b"PUB a b c 1\r\n", b"PUB foo x\r\n", b"PUB foo -1\r\n",
-                                                      b"PUB foo 1234567890\r\n"), (text, said)
+        assert p.flush() == [], text
         p.close()
+    p = Peer(w.server)
+    p.send('CONNECT {"protocol":2}')
+    p.expect_error("invalid client protocol")
+    p.expect_end()
+    return f"{len(TOLD)} told, {len(SILENT)} silent, {len(BORNE)} borne"
 
 
 def control_line(w):
@@ -109,7 +127,7 @@ def payloads(w):
         data = os.urandom(size)
         p.pub("big", data)
         assert p.payload() == data, size
-    p.pub("big", bytes(1048577))
+    p.send("PUB big 1048577", bytes(100))
     p.expect_error("Maximum Payload Violation")
     p.expect_end()
     p = Peer(w.server)
@@ -139,6 +157,16 @@ def invalid_subjects(w):
         p.send(f"SUB {subject} 1")
         p.expect_error("Invalid Subject")
     p.flush()
+
+
+def empty_tokens(w):
+    """They match no wildcard, and the publisher is told in pedantic mode only."""
+    p = Peer(w.server)
+    p.send("SUB > 1", "SUB a.* 2", "SUB *.* 3", "SUB a.*.b 4", "SUB a.> 5")
+    for subject in ("a..b", ".a", "a.", "..", "."):
+        p.pub(subject, b"x")
+    got = p.flush()
+    assert got == [], got
 
 
 def duplicate_sid(w):

@@ -24,8 +24,9 @@ from server import PORTS, FluxMQ, NatsServer, free_port  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SHARED = [cases_protocol.transcript, cases_protocol.transcript_verbose, cases_protocol.splits,
-          cases_protocol.unknown_operations, cases_protocol.control_line, cases_protocol.payloads,
-          cases_protocol.wildcards, cases_protocol.invalid_subjects, cases_protocol.duplicate_sid,
+          cases_protocol.broken_operations, cases_protocol.control_line, cases_protocol.payloads,
+          cases_protocol.wildcards, cases_protocol.invalid_subjects, cases_protocol.empty_tokens,
+          cases_protocol.duplicate_sid,
           cases_protocol.unsub_max, cases_more.headers, cases_more.echo, cases_more.no_responders,
           cases_more.request_reply, cases_more.queue_balance, cases_more.order, cases_more.come_and_go]
 OWN = [cases_auth.passwords, cases_auth.token, cases_auth.nkey, cases_auth.no_auth_user, cases_auth.permissions,

@@ -9,7 +9,13 @@
 
 static natsConnection *one, *other;
 
-#define must(x) do { if (!(x)) { printf("# line %d: %s\n", __LINE__, #x); return false; } } while (0)
+#define must(x)                                              \
+    do {                                                     \
+        if (!(x)) {                                          \
+            printf("# line %d: %s\n", __LINE__, #x);         \
+            return false;                                    \
+        }                                                    \
+    } while (0)
 #define fine(x) must((x) == NATS_OK)
 
 static bool publish_subscribe(void)

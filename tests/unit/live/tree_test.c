@@ -118,6 +118,32 @@ void test_random_changes_match_as_a_list_does(void)
     tree_fini(&t);
 }
 
+void test_empty_tokens_match_no_wildcard(void)
+{
+    static const char *const patterns[] = {">", "*", "*.*", "a.*", "a.>", "a.*.b", "*.>"};
+    static const char *const subjects[] = {"", ".", "a.", ".a", "a..b", "..", "a.b."};
+    static struct live_sub subs[COUNT_OF(patterns)];
+    struct live_tree t;
+    struct scratch x = {0};
+    expect(tree_init(&t) == OUT_OK);
+    for (size_t i = 0; i < COUNT_OF(patterns); i++) {
+        subs[i].shard = &shards[0];
+        expect(tree_add(&t, &subs[i], bytes_of(patterns[i]), LIVE_WILDCARD, bytes_of(NULL)) ==
+               OUT_OK);
+    }
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        struct bytes subject = bytes_of(subjects[i]);
+        tree_match(&t, subject, subject_hash(subject), &shards[0], &x);
+        expect_eq(x.m.own_count, 0);
+    }
+    tree_match(&t, bytes_of("a.b"), subject_hash(bytes_of("a.b")), &shards[0], &x);
+    expect_eq(x.m.own_count, 5); /* all but "*" and "a.*.b" */
+    for (size_t i = 0; i < COUNT_OF(patterns); i++)
+        tree_remove(&t, &subs[i]);
+    scratch_fini(&x);
+    tree_fini(&t);
+}
+
 void test_deep_subjects_with_a_branch_at_every_token(void)
 {
     enum { TOKENS = LIVE_SUBJECT_MAX / 2 };
