@@ -45,6 +45,7 @@ SUITES = {
     "tidy-self": (script("tests/tools/tidy_test.py"), 60),
     "docs": (script("tools/docs.py", "--check"), 60),
     "http": (script("tests/http/run.py"), 60),
+    "cli": (script("tests/cli/run.py"), 120),
     "memory": (script("tests/memory/run.py"), 120),
     "live": (script("tests/live/run.py"), 120),
     "clean": (script("tests/clean/run.py"), 120),
@@ -71,21 +72,22 @@ for kind in ("asan", "tsan"):
     SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 300)
     SUITES[kind + "-clean"] = (script("tests/clean/run.py", *broker("build-" + kind)), 300)
     SUITES[kind + "-nats"] = (script("tests/nats/run.py", "--light", *broker("build-" + kind)), 300)
+    SUITES[kind + "-cli"] = (script("tests/cli/run.py", "--only", "ours", *broker("build-" + kind)), 300)
     SUITES[kind + "-crash"] = (script("tests/crash/run.py", "--rounds", "5", *broker("build-" + kind)), 200)
     SUITES[kind + "-hostile"] = (
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
-CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "nats-quick",
+CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats-quick",
          "crash-quick", "probe-quick"]
-ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats",
+ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats", "asan-cli",
         "asan-crash", "asan-hostile"]
-TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats",
+TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats", "tsan-cli",
         "tsan-crash", "tsan-hostile"]
 LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "memory", "live", "policy", "clean", "nats",
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats",
              "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
 }
 

@@ -154,7 +154,7 @@ static bool cut_line(struct cli_lines *l, struct bytes *line)
 }
 
 enum outcome cli_line(struct cli_lines *l, struct cli_client *c, struct bytes *line,
-                      void (*got)(void *context, const struct cli_op *op), void *context)
+                      enum outcome (*got)(void *context, const struct cli_op *op), void *context)
 {
     uint8_t piece[KiB(16)];
     struct cli_op op;
@@ -169,7 +169,7 @@ enum outcome cli_line(struct cli_lines *l, struct cli_client *c, struct bytes *l
         if (o == OUT_OK && op.kind == CLI_ERROR)
             return cli_fail(OUT_INVALID, "the server refuses: %s", c->refused);
         if (o == OUT_OK && got != NULL)
-            got(context, &op);
+            o = got(context, &op);
         if (o == OUT_OK)
             continue;
         if (o != OUT_AGAIN)

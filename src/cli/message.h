@@ -22,15 +22,17 @@ MUST enum outcome cli_headers(const struct cli_args *a, struct cli_bytes *block)
 /* MESSAGE (a word, "-": standard input, NULL: nothing) or --file. */
 MUST enum outcome cli_payload(const struct cli_args *a, const char *word, struct cli_bytes *to);
 
-/* One more line of standard input, which is waited for together with the connection: what comes
- * from the server is read on the way. OUT_END: no more, or a signal. */
+/* One more line of standard input, which is waited for together with the connection: got() is given
+ * what comes from the server on the way, and ends it with another outcome than OUT_OK. OUT_END: no
+ * more, or a signal. */
 struct cli_lines {
     struct cli_bytes in;
     size_t at;
     bool ended;
 };
 MUST enum outcome cli_line(struct cli_lines *l, struct cli_client *c, struct bytes *line,
-                           void (*got)(void *context, const struct cli_op *op), void *context);
+                           enum outcome (*got)(void *context, const struct cli_op *op),
+                           void *context);
 
 /* How messages are shown. */
 struct cli_show {

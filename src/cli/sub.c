@@ -62,6 +62,11 @@ static enum outcome again(struct sub *s)
     return o;
 }
 
+static bool enough(const struct sub *s)
+{
+    return s->count > 0 && s->show.number >= (uint64_t)s->count;
+}
+
 /* OUT_END: enough. */
 static enum outcome take(struct sub *s, const struct cli_op *op)
 {
@@ -79,7 +84,7 @@ static enum outcome take(struct sub *s, const struct cli_op *op)
         if (o != OUT_OK)
             return o;
     }
-    return s->count > 0 && s->show.number >= (uint64_t)s->count ? OUT_END : OUT_OK;
+    return enough(s) ? OUT_END : OUT_OK;
 }
 
 /* Whatever has come is shown before waiting: then the screen is up to date. */
@@ -106,41 +111,39 @@ static enum outcome show_all(struct sub *s)
     return o;
 }
 
-struct asking {
-    struct sub *sub;
-    enum outcome outcome;
-};
-
-static void got(void *context, const struct cli_op *op)
+static enum outcome got(void *context, const struct cli_op *op)
 {
-    struct asking *q = context;
-    if (q->outcome == OUT_OK)
-        q->outcome = take(q->sub, op);
+    enum outcome o = take(context, op);
     fflush(stdout);
+    return o;
+}
+
+static enum outcome add_line(struct sub *s, struct bytes line)
+{
+    char subject[KiB(4)];
+    snprintf(subject, sizeof subject, "%.*s", (int)MIN(line.size, sizeof subject - 1), line.at);
+    if (line.size > 0 && add(s, subject) != OUT_OK)
+        remark(s, outcome_trail());
+    return subscribe(s);
 }
 
 /* Subjects from standard input until it ends, and messages meanwhile. */
 static enum outcome ask_subjects(struct sub *s)
 {
     struct cli_lines lines = {0};
-    struct asking q = {.sub = s, .outcome = subscribe(s)};
     struct bytes line;
-    char subject[KiB(4)];
+    enum outcome o = subscribe(s);
     if (isatty(STDIN_FILENO) && s->tell)
-        fprintf(stderr, "each line is a subject to subscribe to; Ctrl-C ends\n");
-    while (q.outcome == OUT_OK) {
-        q.outcome = cli_line(&lines, &s->client, &line, got, &q);
-        if (q.outcome == OUT_END)
-            break;
-        if (q.outcome != OUT_OK || line.size == 0)
-            continue;
-        snprintf(subject, sizeof subject, "%.*s", (int)MIN(line.size, sizeof subject - 1), line.at);
-        if (add(s, subject) != OUT_OK)
-            remark(s, outcome_trail());
-        q.outcome = subscribe(s);
+        fprintf(stderr, "each line is a subject to subscribe to; Ctrl-D ends the list\n");
+    while (o == OUT_OK) {
+        o = cli_line(&lines, &s->client, &line, got, s);
+        if (o == OUT_CLOSED)
+            o = again(s);
+        else if (o == OUT_OK)
+            o = add_line(s, line);
     }
     free(lines.in.at);
-    return q.outcome == OUT_END && lines.ended && !cli_stopped() ? OUT_OK : q.outcome;
+    return o == OUT_END && !enough(s) && !cli_stopped() ? OUT_OK : o;
 }
 
 static enum outcome prepare(const struct cli_args *a, struct sub *s)
@@ -169,8 +172,7 @@ static enum outcome prepare(const struct cli_args *a, struct sub *s)
 
 static int result(const struct cli_args *a, const struct sub *s, enum outcome o)
 {
-    bool enough = s->count > 0 && s->show.number >= (uint64_t)s->count;
-    if (enough || (cli_stopped() && s->count == 0))
+    if (enough(s) || (cli_stopped() && s->count == 0))
         return CLI_DONE;
     if (cli_stopped())
         return CLI_STOPPED;

@@ -63,7 +63,8 @@ void test_the_rest(void)
 /* At every place where the bytes may be cut, more is asked for, and nothing else. */
 void test_every_split(void)
 {
-    static const char text[] = "HMSG a.b.c 12 reply.to 20 25\r\nNATS/1.0\r\nX: 1 2\r\n\r\nhello\r\n";
+    static const char text[] =
+        "HMSG a.b.c 12 reply.to 20 25\r\nNATS/1.0\r\nX: 1 2\r\n\r\nhello\r\n";
     size_t size = sizeof text - 1;
     for (size_t cut = 0; cut < size; cut++) {
         char *part = malloc(cut + 1); /* of this very size: reading past it is found */
