@@ -114,6 +114,7 @@ static void trim(struct shard_timer *timer, int64_t now_ns)
     if (!r->spare_used) {
         buffers_trim(r);
         chunks_trim(r);
+        os_trim_memory(); /* a burst is over: malloc keeps its pages else */
     }
     bool more = r->spare_used;
     r->spare_used = false;

@@ -2,6 +2,7 @@
 /* Clocks, limits and figures of the process. */
 #include "os/os.h"
 
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,11 @@ static int64_t clock_ns(clockid_t which)
     struct timespec t;
     clock_gettime(which, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void os_trim_memory(void)
+{
+    malloc_trim(0);
 }
 
 int64_t os_now_ns(void)
