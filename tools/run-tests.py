@@ -88,7 +88,8 @@ LISTS = {
     "asan": ASAN,
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats",
-             "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush", "crash"],
+             "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush",
+             "crash"],
 }
 
 
