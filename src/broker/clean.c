@@ -238,7 +238,8 @@ static void settle(struct cleaning *s)
                   p->index, (long long)d->records_kept, (long long)d->records_read,
                   (long long)d->bytes_read, (long long)d->bytes_written,
                   (long long)d->next_dirty);
-    } else if (s->outcome != OUT_CLOSED && s->outcome != OUT_AGAIN) {
+    } else if (s->outcome != OUT_CLOSED && s->outcome != OUT_AGAIN &&
+               !atomic_load(&p->deleted)) {
         count(cleaner_failures, 1);
         bool damaged = s->outcome == OUT_CORRUPT || s->outcome == OUT_TOO_LARGE;
         p->clean_after_ms = damaged ? INT64_MAX : os_wall_ms() + RETRY_MS;
@@ -279,6 +280,14 @@ static void read_checkpoint(struct broker *b)
         p->first_dirty = logdir_offset_of(list, count, name, p->index, 0);
     }
     free(list);
+}
+
+void cleaner_forget(struct partition *p)
+{
+    if (p->first_dirty == 0)
+        return;
+    p->first_dirty = 0;
+    write_checkpoint(p->broker);
 }
 
 void cleaner_begin(struct broker *b)

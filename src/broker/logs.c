@@ -188,6 +188,7 @@ void logs_delete(struct broker *b, struct partition *p)
     }
     partition_path(b, p, path);
     log_retire(p->log);
+    cleaner_forget(p);
     p->gone = malloc(LOG_PATH_MAX);
     if (p->gone == NULL)
         return;

@@ -91,6 +91,8 @@ void broker_flush_due(struct shard_timer *timer, int64_t now_ns);
 /* clean.c: start and stop in the main thread, begin in the control thread */
 MUST enum outcome cleaner_start(struct broker *b);
 void cleaner_begin(struct broker *b);
+/* Control thread: of a partition that is deleted; another one may have its name. */
+void cleaner_forget(struct partition *p);
 void cleaner_stop(struct broker *b);
 
 /* create.c */

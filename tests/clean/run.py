@@ -185,6 +185,26 @@ def the_newest_of_each_key_stays(w):
     check_compacted(w, t, sent)
 
 
+def topics_come_and_go_at_work(w):
+    """A topic that is deleted while it is compacted leaves nothing to another of its name."""
+    name = w.topic()
+    for n in range(8):
+        if n:
+            w.client.create_topic(name, 1, {key: str(value) for key, value in COMPACT.items()})
+        sent = fill(w, name, batches=6 + n % 4, seed=n)
+        if n % 2:
+            wait_until(lambda: w.metric("fluxmq_log_cleaner_runs_total") > before, 20, "a pass")
+        if n == 7:
+            break
+        before = w.metric("fluxmq_log_cleaner_runs_total")
+        answer = w.client.call("DeleteTopics", 3, {"topicNames": [name], "timeoutMs": 10000})
+        assert answer["responses"][0]["errorCode"] == 0
+        assert w.clean_up_to(name) == 0
+    w.wait_clean(name)
+    check_compacted(w, name, sent)
+    assert w.metric("fluxmq_log_cleaner_failures_total") == 0
+
+
 def cleaning_goes_where_it_is_wanted(w):
     """Topics become compacted, and cease to be, while they are used."""
     t = w.topic(cleanup_policy="delete")
@@ -351,7 +371,8 @@ def space_is_taken_at_once(w):
     assert w.client.ends(t, 1) == [5] and os.stat(last).st_size > 0
 
 
-CASES = [the_newest_of_each_key_stays, cleaning_goes_where_it_is_wanted, small_lags_and_large_ratios,
+CASES = [the_newest_of_each_key_stays, topics_come_and_go_at_work, cleaning_goes_where_it_is_wanted,
+         small_lags_and_large_ratios,
          compact_and_delete, committed_offsets_are_compacted, flushed_after_a_time, flushed_after_a_number,
          checkpoints_are_written_in_time, min_insync_replicas_counts_what_there_is, space_is_taken_at_once]
 
