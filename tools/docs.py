@@ -23,6 +23,10 @@ The probes run with `message.validation=full`. With the default, `fast`, the rec
 are not unpacked when they arrive, so a batch whose compressed part is damaged but whose CRC is right is stored
 and not refused; a consumer then finds it.
 
+A Kafka fetch doesn't return records that are past their time to live, which Kafka doesn't know: in partitions
+that have such records (`message.ttl.ms`, or something was published with `Nats-TTL`) batches are sent without
+them, with their offsets as they were, as after compaction (docs/nats.md).
+
 APIs that are not served yet are not advertised, and their exchanges are left out of the comparison.
 
 """

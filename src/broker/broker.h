@@ -37,6 +37,7 @@ struct partition {
     struct store *store;       /* of either */
     struct broker *broker;
     _Atomic int32_t leader_epoch;
+    _Atomic bool has_ttl;      /* records with times of their own were stored; see partition_ttl */
     _Atomic bool deleted;      /* the topic is gone: requests answer "unknown" */
     _Atomic uint32_t holds;    /* the view's and every parked request's */
     _Atomic uint32_t watchers; /* count of `watching`, read without the lock after an append */
@@ -81,6 +82,10 @@ struct topic *view_topic(const struct view *v, struct bytes name);       /* NULL
 struct topic *view_topic_by_id(const struct view *v, const struct uuid *id);
 /* NULL when the index is out of range or its log directory is offline. */
 struct partition *topic_partition(const struct topic *t, int32_t index);
+
+/* Any, before a record with a header Nats-TTL is appended: from now on, and after a restart too,
+ * fetches look for what is past its time. Writes a file, once in a partition's life. */
+void partition_ttl(struct partition *p);
 
 struct partition *partition_hold(struct partition *p);
 void partition_drop(struct partition *p); /* closes the log with the last hold */

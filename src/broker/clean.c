@@ -186,10 +186,13 @@ static void begin(struct cleaning *s, struct partition *p, const struct log_dirt
 {
     struct cleaner *c = s->cleaner;
     const struct config *config = atomic_load(&c->broker->config);
+    const struct topic *t = view_topic(c->broker->view, p->topic);
+    int64_t ttl_ms = t == NULL ? -1 : t->config.message_ttl_ms;
     s->partition = partition_hold(p);
     s->outcome = OUT_CLOSED; /* until it was done */
     s->what = (struct log_compact){
         .first_dirty = d->first_dirty, .end = d->end, .now_ms = now_ms,
+        .expires = ttl_ms >= 0 || atomic_load(&p->has_ttl), .ttl_ms = ttl_ms,
         .key_bytes = (size_t)MAX(config->cleaner_key_bytes, 0) / (size_t)c->threads,
         .key_load = config->cleaner_key_load, .go_on = go_on, .context = s,
     };

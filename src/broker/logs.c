@@ -8,8 +8,12 @@
 #include "watch/watch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define TTL_FILE "fluxmq.ttl"
 
 static void partition_path(const struct broker *b, const struct partition *p, char *path)
 {
@@ -38,6 +42,36 @@ void logs_forget_checkpoints(struct broker *b)
                   "%d indexes made again", (long long)b->recovered.segments_scanned,
                   (long long)b->recovered.bytes_scanned, (long long)b->recovered.bytes_truncated,
                   (int)b->recovered.indexes_rebuilt);
+}
+
+/* A file of its own in the partition's directory, which Kafka passes over. */
+static void ttl_path(const struct broker *b, const struct partition *p, char *path)
+{
+    partition_path(b, p, path);
+    strncat(path, "/" TTL_FILE, LOG_PATH_MAX - strlen(path) - 1);
+}
+
+void partition_ttl(struct partition *p)
+{
+    char path[LOG_PATH_MAX];
+    if (atomic_load_explicit(&p->has_ttl, memory_order_relaxed))
+        return;
+    atomic_store(&p->has_ttl, true);
+    if (p->log == NULL)
+        return;
+    ttl_path(p->broker, p, path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 || fsync(fd) != 0)
+        watch_log(WATCH_ERROR, "broker", "make %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    partition_path(p->broker, p, path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        watch_log(WATCH_ERROR, "broker", "flush %s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    errno = 0;
 }
 
 static enum log_codec codec_of(const char *name)
@@ -160,6 +194,9 @@ enum outcome logs_open(struct broker *b, struct partition *p, const struct topic
     if (o != OUT_OK)
         return o;
     note_recovery(b, p);
+    ttl_path(b, p, path);
+    atomic_store(&p->has_ttl, access(path, F_OK) == 0);
+    errno = 0;
     p->store = log_store(p->log);
     atomic_store(&p->leader_epoch, log_epoch_latest(p->log));
     return OUT_OK;

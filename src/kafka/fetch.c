@@ -4,7 +4,8 @@
  *
  * A fetch that finds less than min.bytes is parked: it watches its partitions and is read anew when
  * one of them grows, until max.wait has passed. Sessions (KIP-227) are in fetch_session.c, the
- * response in fetch_reply.c. No record is copied or looked into: ranges go from file to socket.
+ * response in fetch_reply.c. No record is copied or looked into, ranges go from file to socket;
+ * unless records of the partition have times to live: then what is past its time is taken out.
  */
 #include "kafka/consumed.h"
 #include "kafka/fetch.h"
@@ -244,6 +245,7 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
         .limit_offset = s->committed ? stat.stable_offset : stat.high_watermark,
         .max_bytes = MIN((size_t)r->part->max_bytes, room),
         .least = s->bytes == 0 ? STORE_WHOLE_BATCH : STORE_CUT,
+        .map = r->expires ? STORE_MAPPED : STORE_UNMAPPED,
     };
     enum outcome o = store_read(r->partition->store, &what, &r->slice.view);
     if (o != OUT_OK) {
@@ -253,6 +255,15 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
     if (r->slice.view.size < r->slice.view.first_size) { /* not even one batch: nothing, as Kafka */
         store_hold_drop(r->slice.view.hold);
         r->slice.view = (struct store_view){.fd = -1};
+    }
+    if (unlikely(r->expires) && r->slice.view.size > 0) {
+        bool cut;
+        o = log_view_thin(&r->slice.view, r->ttl_ms, c->request->home->wall_ms, &cut);
+        if (o != OUT_OK) {
+            log_fails(s, r, error_of(o));
+            return;
+        }
+        s->must_answer |= cut; /* what is left out is there, by the next read */
     }
     if (r->slice.view.segment_done) /* the next read begins in the next segment: no use to wait */
         s->must_answer = true;
@@ -287,6 +298,9 @@ static void read_all(struct call *c, struct fetch_state *s)
             log_fails(s, r, KAFKA_KAFKA_STORAGE_ERROR);
         } else {
             s->readable++;
+            r->ttl_ms = t->config.message_ttl_ms;
+            r->expires = r->ttl_ms >= 0 || atomic_load_explicit(&r->partition->has_ttl,
+                                                                memory_order_relaxed);
             read_one(c, s, r, most - MIN(most, s->bytes));
         }
     }

@@ -13,6 +13,8 @@ struct fetch_result {
     int16_t error;
     bool log_error;              /* found in the log: such errors end the wait */
     int64_t high_watermark, stable_offset, log_start;
+    int64_t ttl_ms;              /* the topic's, -1: none */
+    bool expires;                /* records may be past their time: they are looked into */
     int32_t diverging_epoch;     /* -1: none */
     int64_t diverging_end;
     struct call_slice slice;     /* the records; view.size 0: none */

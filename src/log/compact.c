@@ -307,6 +307,8 @@ static enum outcome rewrite_all(struct pass *p)
     p->rules.now_ms = w->now_ms;
     p->rules.delete_retention_ms = p->opts->delete_retention_ms;
     p->rules.round_end = w->end;
+    p->rules.expires = w->expires;
+    p->rules.ttl_ms = w->ttl_ms;
     enum outcome o = note_last_batches(p);
     if (o == OUT_OK)
         o = txn_walk_init(&p->txns, p->log, 0, w->end);

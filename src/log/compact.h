@@ -69,6 +69,8 @@ struct compact_rules {
     int64_t now_ms, delete_retention_ms;
     int64_t round_end;             /* the batch that ends here stays, if only as a header */
     bool keep_old_tombstones;      /* of formats 0 and 1, which carry no horizon */
+    bool expires;                  /* what is past its time goes; without a map nothing else */
+    int64_t ttl_ms;                /* of the topic, -1: none */
 };
 
 /* Memory for what is rewritten, and counts. Zeroed: empty. */
@@ -79,6 +81,7 @@ struct compact_out {
     size_t kept_room;
     int64_t records_read, records_kept, invalid;
 };
+bool record_expired(const struct log_record *r, int64_t ttl_ms, int64_t now_ms);
 void compact_out_fini(struct compact_out *out);
 /* `remains`: the batch as it is, something rewritten in memory of `out`, or nothing (size 0).
  * `droppable` as txn_walk_batch said. What can't be read is left as it is, and counted. */

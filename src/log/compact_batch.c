@@ -52,6 +52,10 @@ static bool is_last_of_producer(const struct compact_rules *rules, const struct 
 static bool stays(const struct compact_rules *rules, const struct log_batch *b,
                   const struct log_record *r, int64_t *invalid)
 {
+    if (rules->expires && record_expired(r, rules->ttl_ms, rules->now_ms))
+        return false;
+    if (rules->map == NULL)
+        return true;
     if (r->offset > rules->map->latest_offset)
         return true;
     if (r->key.at == NULL) {
@@ -265,7 +269,8 @@ static enum outcome compact_current(const struct compact_rules *rules, struct lo
     bool discard = droppable;
     if (batch_is_control(b))
         discard = droppable && has_horizon(b) && b->base_timestamp <= rules->now_ms;
-    bool header = is_last_of_producer(rules, b) || b->last_offset + 1 == rules->round_end;
+    bool header = rules->map == NULL || is_last_of_producer(rules, b) ||
+                  b->last_offset + 1 == rules->round_end;
     struct bytes rest = walk->rest;
     if (b->count < 0 || (size_t)b->count > rest.size / RECORD_MIN) {
         out->invalid++;
@@ -278,7 +283,8 @@ static enum outcome compact_current(const struct compact_rules *rules, struct lo
         return o;
     out->records_read += b->count;
     out->records_kept += c.kept;
-    bool needs_horizon = c.tombstones > 0 || (batch_is_control(b) && droppable);
+    bool needs_horizon = (c.tombstones > 0 && rules->map != NULL) ||
+                         (batch_is_control(b) && droppable);
     bool new_horizon = c.kept > 0 && needs_horizon && !has_horizon(b);
     if (c.kept == b->count && c.kept > 0 && !new_horizon)
         return OUT_OK;

@@ -138,6 +138,8 @@ struct log_dirt {
 MUST enum outcome log_dirt(struct log *l, int64_t first_dirty, int64_t now_ms, struct log_dirt *d);
 
 struct log_compact {
+    bool expires;          /* records may be past their time: those go too */
+    int64_t ttl_ms;        /* the topic's, -1: none */
     int64_t first_dirty, end; /* as log_dirt said */
     int64_t now_ms;
     size_t key_bytes;         /* memory for keys, 24 bytes each; more keys take several passes */
@@ -267,6 +269,18 @@ struct log_header {
 };
 /* False at the end. Only for headers of a record that log_records_next gave. */
 bool log_header_next(struct bytes *rest, struct log_header *h);
+
+/* ---- times to live ---- */
+
+/* Whole seconds ("30") or a duration ("250ms", "1m30s"); false: neither. */
+bool log_duration(struct bytes text, int64_t *ms);
+/* The deadline of a record by its header Nats-TTL, else by its topic's (-1: none); 0: never. */
+int64_t log_record_deadline(const struct log_record *record, int64_t ttl_ms);
+/* Takes records that are past their time out of a mapped view. It stays the file's when its first
+ * batch has none, and ends before the first that has (*cut); else it becomes memory. A batch that
+ * is not whole is cut off. On failure the view is as it was. */
+MUST enum outcome log_view_thin(struct store_view *view, int64_t ttl_ms, int64_t now_ms,
+                                bool *cut);
 
 /* Builds one uncompressed magic-2 batch in memory of the builder. */
 struct log_builder {

@@ -177,14 +177,7 @@ bool nats_from_record(const struct log_record *record, struct bytes topic,
 
 int64_t nats_record_deadline(const struct log_record *record, int64_t ttl_ms)
 {
-    struct bytes rest = record->headers;
-    struct log_header h;
-    while (record->header_count > 0 && log_header_next(&rest, &h)) {
-        int64_t ms;
-        if (bytes_is(h.key, NATS_TTL) && h.value.size > 0)
-            return nats_duration(h.value, &ms) ? record->timestamp + ms : 0;
-    }
-    return ttl_ms < 0 ? 0 : record->timestamp + ttl_ms;
+    return log_record_deadline(record, ttl_ms);
 }
 
 /* ---- messages become records ---- */

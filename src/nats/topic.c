@@ -308,6 +308,8 @@ bool nats_topic_store(struct nats_shard *h, struct bytes topic, const struct log
         all[n++] = more[i];
     int32_t index = nats_partition_of(topic, r->key, t->partition_count);
     struct partition *p = topic_partition(t, index);
+    if (p != NULL && log_record_deadline(r, -1) != 0)
+        partition_ttl(p);
     struct nats_batch *b = p == NULL ? NULL : batch_for(h, p);
     struct waiter *w = b == NULL ? NULL : want_answer(b, (struct bytes){0});
     if (w == NULL)
@@ -341,6 +343,8 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
     }
     int32_t index = nats_partition_of(m->subject, parts.key, t.topic->partition_count);
     struct partition *p = topic_partition(t.topic, index);
+    if (unlikely(m->deadline_ms != 0) && p != NULL)
+        partition_ttl(p);
     struct nats_batch *b = p == NULL ? NULL : batch_for(h, p);
     if (b == NULL) {
         count(produce_errors, 1);

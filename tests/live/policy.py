@@ -216,7 +216,40 @@ def prefixes_have_a_time_to_live(binary):
         giver.close()
 
 
-CASES = [who_is_held, who_says_the_policy, topics_have_a_policy, prefixes_have_a_time_to_live]
+def kafka_sees_no_expired_record(binary):
+    """Nor do they come back after a restart; offsets stay, and who reads comes past them."""
+    with World(binary) as w:
+        w.kafka.create_topic("plain", 1)
+        w.kafka.create_topic("memory", 1, {"storage.class": "memory"})
+        w.kafka.create_topic("all", 1, {"message.ttl.ms": "50"})
+        n = w.nats()
+        for topic in ("plain", "memory"):
+            for i in range(30):
+                n.request(topic, b"%d" % i, [("Nats-TTL", "1ms")] if i % 10 < 4 or i >= 20 else [])
+        for i in range(5):
+            w.kafka.produce("all", 0, batch([(None, b"%d" % i, []), (None, b"stays", [("Nats-TTL", b"1h")]),
+                                             (None, b"and I", [("Nats-TTL", b"never")])]))
+        w.kafka.produce("all", 0, batch([(None, b"gone", [])]))
+        left = [(i, b"%d" % i) for i in range(20) if i % 10 >= 4]
+
+        def seen(topic):
+            return [(r.offset, r.value) for r in w.all(topic)]
+        for topic in ("plain", "memory"):
+            wait_until(lambda t=topic: seen(t) == left, 5, f"{topic}: {seen(topic)}")
+        want = [(i * 3 + k, v) for i in range(5) for k, v in ((1, b"stays"), (2, b"and I"))]
+        wait_until(lambda: seen("all") == want, 5, "the end of 50 ms")
+        for topic, end in (("plain", 30), ("memory", 30), ("all", 16)):
+            code, mark, data = w.kafka.fetch(topic, {0: end - 1})[0]  # what is left of the last: a header
+            assert (code, mark, len(data)) == (0, end, 61), (topic, code, mark, len(data))
+        marker = os.path.join(w.broker.data, "plain-0", "fluxmq.ttl")
+        assert os.path.exists(marker) and not os.path.exists(marker.replace("plain", "all"))
+        n.close()
+        w.restart()
+        assert seen("plain") == left and seen("all") == want
+
+
+CASES = [who_is_held, who_says_the_policy, topics_have_a_policy, prefixes_have_a_time_to_live,
+         kafka_sees_no_expired_record]
 
 
 def main():
