@@ -9,6 +9,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand"
 	"net"
 	"net/http"
 	"os"
@@ -34,13 +35,15 @@ func leftOut(why string) {
 	os.Exit(77)
 }
 
+// Below the range that outgoing connections take theirs from.
 func freePort(host string) int {
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		panic(err)
+	for {
+		port := 20000 + rand.Intn(10000)
+		if l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // What these options ask for and a NATS client protocol server is not.
