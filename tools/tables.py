@@ -184,9 +184,9 @@ summed when somebody asks.
 | `/consumer-groups/ID` | one group with its members and committed offsets |
 | `/varz`, `/connz`, `/subsz`, `/healthz` | the NATS door, as nats-server has them, for `nats-top -m 8080`, too |
 
-`/connz` knows `offset`, `limit` (1024), `sort` (cid, start, subs, pending, msgs_to, msgs_from, bytes_to, bytes_from,
-last, idle, uptime, rtt), `subs=1` and `subs=detail`, `cid`, `auth` and `state`; closed connections are not kept.
-`/subsz` knows `subs=1`, `offset`, `limit` and `test=SUBJECT`.
+`/connz` knows `offset`, `limit` (1024, at most 8192), `sort` (cid, start, subs, pending, msgs_to, msgs_from,
+bytes_to, bytes_from, last, idle, uptime, rtt), `subs=1` and `subs=detail`, `cid`, `auth` and `state`; closed
+connections are not kept. `/subsz` knows `subs=1`, `offset`, `limit` and `test=SUBJECT`.
 
 What is published at the NATS door, and what to a topic that somebody there is subscribed to, adds up at any time:
 `fluxmq_live_matched_total` = `fluxmq_live_delivered_total` + `fluxmq_live_dropped_total` (all reasons) +

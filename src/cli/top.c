@@ -101,7 +101,7 @@ static void show_connections(const json_t *connz)
     const json_t *list = json_object_get(connz, "connections");
     char host[64], address[80], name[32], lang[16], version[16], uptime[24], idle[24];
     char pending[16], to[16], from[16];
-    printf("\n%8s %-21s %-16s %6s %8s %12s %12s %9s %9s %-8s %-9s %-10s %s\n", "CID", "ADDRESS",
+    printf("\n%8s %-21s %-16s %6s %8s %12s %12s %9s %10s %-8s %-9s %-10s %s\n", "CID", "ADDRESS",
            "NAME", "SUBS", "PENDING", "MSGS_TO", "MSGS_FROM", "BYTES_TO", "BYTES_FROM", "LANG",
            "VERSION", "UPTIME", "IDLE");
     for (size_t i = 0; i < json_array_size(list); i++) {

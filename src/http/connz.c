@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define LIST_MEMORY MiB(64)
-#define LIMIT 1024
 
 enum shown { NO_SUBSCRIPTIONS, SUBJECTS, DETAILS };
 
@@ -106,13 +105,12 @@ static bool take_shown(struct monitor *m, struct wanted *w)
 
 static bool take_wanted(struct monitor *m, struct wanted *w)
 {
-    *w = (struct wanted){.limit = LIMIT};
+    *w = (struct wanted){.limit = MONITOR_LIMIT};
     if (!take_state(m, w) || !take_order(m, w) || !take_shown(m, w) ||
         !monitor_flag(m, "auth", &w->users) || !monitor_number(m, "cid", &w->cid) ||
         !monitor_number(m, "offset", &w->offset) || !monitor_number(m, "limit", &w->limit))
         return false;
-    if (w->limit == 0)
-        w->limit = LIMIT;
+    w->limit = w->limit == 0 ? MONITOR_LIMIT : MIN(w->limit, MONITOR_LIMIT_MAX);
     return true;
 }
 

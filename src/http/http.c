@@ -194,7 +194,8 @@ static enum MHD_Result serve_monitor(struct http *h, struct MHD_Connection *c, s
     unsigned status = monitors[which].fill(&t, &m);
     enum MHD_Result result;
     if (t.cut)
-        result = complain(c, MHD_HTTP_INTERNAL_SERVER_ERROR, "the page is too large");
+        result = complain(c, MHD_HTTP_INTERNAL_SERVER_ERROR,
+                          "the page is too large: ask for parts of it (limit, offset)");
     else if (status != MHD_HTTP_OK)
         result = refuse(c, status, &t, &m);
     else

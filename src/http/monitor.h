@@ -8,6 +8,10 @@
 
 #include <jansson.h>
 
+/* Entries of a page: when nothing is said, and at most; the rest is further pages. */
+#define MONITOR_LIMIT 1024
+#define MONITOR_LIMIT_MAX 8192
+
 /* What a page is asked for, and what it is made of. */
 struct monitor {
     struct MHD_Connection *request;

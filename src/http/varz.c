@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #define LIST_MEMORY MiB(64)
-#define LIMIT 1024
 
 static void put(json_t *to, const char *name, uint64_t value)
 {
@@ -135,11 +134,12 @@ unsigned monitor_subsz(struct text *t, struct monitor *m)
 {
     const struct nats_figures *f = &m->figures;
     const struct live_figures *l = &f->live;
-    struct wanted w = {.under = bytes_of(monitor_word(m, "test")), .limit = LIMIT};
+    struct wanted w = {.under = bytes_of(monitor_word(m, "test")), .limit = MONITOR_LIMIT};
     bool listed = false;
     if (!monitor_number(m, "offset", &w.offset) || !monitor_number(m, "limit", &w.limit) ||
         !monitor_flag(m, "subs", &listed))
         return MHD_HTTP_BAD_REQUEST;
+    w.limit = w.limit == 0 ? MONITOR_LIMIT : MIN(w.limit, MONITOR_LIMIT_MAX);
     if (w.under.at != NULL && live_subject_kind(w.under) != LIVE_LITERAL) {
         snprintf(m->wrong, sizeof m->wrong, "invalid test subject, must be valid literal subject");
         return MHD_HTTP_BAD_REQUEST;

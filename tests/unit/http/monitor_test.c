@@ -235,6 +235,9 @@ void test_subsz(void)
     expect_str(word(json_array_get(list, 0), "subject"), "b.>");
     expect_eq(number(json_array_get(list, 0), "cid"), 3);
     json_decref(o);
+    o = json_of("/subsz?subs=1&limit=1000000000");
+    expect_eq(number(o, "limit"), MONITOR_LIMIT_MAX);
+    json_decref(o);
     o = json_of("/subsz?subs=1&offset=1&limit=7");
     expect_eq(number(o, "total"), 1);
     json_decref(o);
