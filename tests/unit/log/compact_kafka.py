@@ -38,6 +38,16 @@ def dump(folder):
     return [re.sub(r"OptionalLong\[\d+\]", "set", line) for line in lines]
 
 
+def indexes_fit(folder):
+    files = [path for kind in ("index", "timeindex", "txnindex")
+             for path in glob.glob(os.path.join(folder, "*." + kind))]
+    said = ""
+    for options in ([], ["--index-sanity-check"]):
+        of_logs = [path for path in files if not path.endswith(".txnindex") or not options]
+        said += run(KAFKA, "tool", "DumpLogSegments", *options, "--files", ",".join(of_logs))
+    return not re.search("mismatch|exception|error|corrupt|invalid", said, re.IGNORECASE)
+
+
 def compare(tap, name, ours, kafkas):
     mine, theirs = dump(ours), dump(kafkas)
     different = [pair for pair in zip(mine, theirs) if pair[0] != pair[1]]
@@ -102,6 +112,7 @@ def main():
         compact_by_kafka(kafka, end)
         first = compare(tap, "first pass", ours, theirs)
         tap.result(len(first) < len(before) / 3, "most is gone", f" ({len(before)} lines before)")
+        tap.result(indexes_fit(ours), "the indexes fit")
         tap.result(any("deleteHorizonMs: set" in line for line in first), "tombstones have their horizon")
         tap.result(aborted(ours) == aborted(theirs) > 0, "as many aborted transactions are left")
         # Each has what the other made of it, and the same is added to both.
