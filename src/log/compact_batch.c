@@ -52,11 +52,11 @@ static bool is_last_of_producer(const struct compact_rules *rules, const struct 
 static bool stays(const struct compact_rules *rules, const struct log_batch *b,
                   const struct log_record *r, int64_t *invalid)
 {
+    if (rules->map != NULL && r->offset > rules->map->latest_offset)
+        return true; /* what it stands in for is not known yet: neither goes */
     if (rules->expires && record_expired(r, rules->ttl_ms, rules->now_ms))
         return false;
     if (rules->map == NULL)
-        return true;
-    if (r->offset > rules->map->latest_offset)
         return true;
     if (r->key.at == NULL) {
         (*invalid)++;

@@ -66,8 +66,8 @@ struct producer_of {
 };
 
 /* Appends one record; value NULL: a tombstone. Returns its offset. */
-static int64_t put_one(struct scratch *s, const char *key, const char *value,
-                       struct producer_of *by)
+static int64_t put_stamped(struct scratch *s, const char *key, const char *value,
+                           struct producer_of *by, int64_t timestamp)
 {
     struct log_builder b;
     struct log_builder_end end = log_builder_plain();
@@ -75,7 +75,7 @@ static int64_t put_one(struct scratch *s, const char *key, const char *value,
     uint8_t *at;
     size_t size;
     log_builder_init(&b, MiB(1));
-    log_builder_add(&b, NOW, bytes_of(key), bytes_of(value), NULL, 0);
+    log_builder_add(&b, timestamp, bytes_of(key), bytes_of(value), NULL, 0);
     if (by != NULL) {
         end.producer_id = by->id;
         end.producer_epoch = by->epoch;
@@ -86,6 +86,12 @@ static int64_t put_one(struct scratch *s, const char *key, const char *value,
     expect_eq(put(s->log, at, size, &done), OUT_OK);
     log_builder_fini(&b);
     return done.base_offset;
+}
+
+static int64_t put_one(struct scratch *s, const char *key, const char *value,
+                       struct producer_of *by)
+{
+    return put_stamped(s, key, value, by, NOW);
 }
 
 static void end_txn(struct scratch *s, const struct producer_of *by, enum log_marker type)
@@ -605,4 +611,37 @@ void test_the_table_of_keys_grows(void)
     compact_many(MiB(1), 1);
     scratch_end();
     compact_many(10000 * 24, 7); /* 9000 keys a pass */
+}
+
+/* ---- records past their time ---- */
+
+/* A newest record that is past its time goes no sooner than what it stands in for. */
+void test_what_is_past_its_time_brings_nothing_back(void)
+{
+    struct scratch s;
+    struct log_compacted done;
+    int64_t dirty = 0;
+    int passes = 0;
+    start(&s);
+    put_stamped(&s, "a", "old value, not past its time", NULL, NOW + 60000);
+    for (int i = 0; i < 30; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        put_stamped(&s, key, "1", NULL, NOW + 60000);
+    }
+    put_one(&s, "a", "newest value, past its time", NULL); /* 31 */
+    expect_eq(log_roll(s.log, NOW), OUT_OK);
+    for (; dirty < 32; passes++) {
+        struct log_compact what = {.first_dirty = dirty, .end = 32, .now_ms = NOW + 5000,
+                                   .expires = true, .ttl_ms = 1000, .key_bytes = 20 * 24,
+                                   .key_load = 0.5};
+        expect_eq(log_compact(s.log, &what, &done), OUT_OK);
+        dirty = done.next_dirty;
+        struct seen *seen = look(&s);
+        bool first = seen->offsets[0] == 0, last = seen->offsets[seen->record_count - 1] == 31;
+        expect(last || !first);
+    }
+    expect_eq(passes, 4);
+    expect_eq(look(&s)->record_count, 30);
+    scratch_close(&s, LOG_CLEAN);
 }
