@@ -19,6 +19,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 from broker import DEFAULT_BIN, FluxMQ, accepts, free_port, wait_until  # noqa: E402
 from tap import Tap  # noqa: E402
 import cases  # noqa: E402
+import strange  # noqa: E402
 
 CACHE = os.environ.get("FLUXMQ_CACHE", os.path.expanduser("~/.cache/fluxmq"))
 SERVER = os.path.join(CACHE, "nats", "bin", "nats-server")
@@ -182,7 +183,7 @@ def main():
     options.add_argument("--only", choices=("ours", "nats-server"))
     given, tap = options.parse_args(), Tap()
     if given.only != "nats-server":
-        run_all(tap, Ours(given.bin), cases.ALONE + cases.OURS + cases.BOTH)
+        run_all(tap, Ours(given.bin), cases.ALONE + strange.CASES + cases.OURS + cases.BOTH)
     if given.only != "ours":
         if os.path.exists(SERVER):
             run_all(tap, Theirs(given.bin), cases.BOTH)
