@@ -119,7 +119,6 @@ class Ours(World):
     def __init__(self, binary):
         super().__init__(binary)
         self.broker = None
-        self.start()
 
     def start(self, *options):
         self.broker = FluxMQ(binary=self.binary, folder=self.folder.name,
@@ -134,7 +133,8 @@ class Ours(World):
         self.broker.end_well()
 
     def close(self):
-        self.broker.close()
+        if self.broker:
+            self.broker.close()
         super().close()
 
 
@@ -144,7 +144,6 @@ class Theirs(World):
     def __init__(self, binary):
         super().__init__(binary)
         self.server = None
-        self.start()
 
     def start(self, *options):
         self.server = subprocess.Popen(
@@ -160,7 +159,7 @@ class Theirs(World):
         self.server.wait(20)
 
     def close(self):
-        if self.server.poll() is None:
+        if self.server and self.server.poll() is None:
             self.server.kill()
             self.server.wait()
         super().close()
@@ -168,6 +167,7 @@ class Theirs(World):
 
 def run_all(tap, world, listed):
     try:
+        world.start()
         for name, case in listed:
             try:
                 tap.run(f"{world.name}: {name}", case, world)
