@@ -30,6 +30,7 @@ struct link {
     const struct link_ops *ops;
     uint8_t *at, *end;     /* room for more in the last chunk */
     bool dirty;            /* it is in the list of those to be sent at the end of the turn */
+    bool awaited;          /* the door's: `drained` shall be called when all output is taken */
 };
 
 /* What net/ does for a link. */
@@ -52,7 +53,8 @@ struct link_door {
      * the connection. Not called while the link is paused: pausing from within returns at once
      * what was used. */
     size_t (*received)(struct link *l, struct bytes in, size_t *want);
-    /* All output has been taken by the socket (after there was `pending` at the end of a turn). */
+    /* All output has been taken by the socket (after there was `pending` at the end of a turn, or
+     * the door has set `awaited` since the last time). */
     void (*drained)(struct link *l);
     /* It is over, whoever ended it; the link is invalid afterwards. */
     void (*closed)(struct link *l);

@@ -128,6 +128,7 @@ enum live_taken nats_deliver(struct live_sub *live, const struct live_message *m
         if (live->overflow != LIVE_DISCONNECT && l->pending > 0) {
             list_remove(&live->busy);
             list_push(&s->busy, &live->busy);
+            l->awaited = true;
             return LIVE_BUSY;
         }
         if (l->pending + total > (size_t)s->home->nats->options.max_pending) {

@@ -295,15 +295,17 @@ static bool send_all(struct stream *s)
 void link_flush(struct conn *c)
 {
     struct stream *s = c->stream;
-    bool waited = c->unsent;
+    bool waited = c->unsent || s->link.awaited;
     s->link.dirty = false;
     if (c->closing || !send_all(s) || c->ended) {
         conn_close(c);
         return;
     }
     c->unsent = s->link.pending > 0;
-    if (waited && !c->unsent)
+    if (waited && !c->unsent) {
+        s->link.awaited = false;
         c->listener->door->link->drained(&s->link);
+    }
     conn_serve(c);
     conn_stash(c);
 }
