@@ -138,7 +138,8 @@ enum outcome broker_open(struct config *config, const int *ports, struct shard *
     if (b == NULL)
         return fail(OUT_NO_MEMORY, "start the broker");
     atomic_init(&b->config, config);
-    b->configs[b->config_count++] = config;
+    b->configs[b->config_count++] = b->base = config;
+    b->reload.deliver = control_reload;
     b->dir = config->data_dir;
     memcpy(b->ports, ports, (size_t)config->listener_count * sizeof *ports);
     b->shards = shards;

@@ -168,6 +168,10 @@ MUST bool broker_flush_end(struct flush_set *s);
 /* Any thread: has a partition on disk flushed; nobody waits. */
 void broker_flush_soon(struct partition *p);
 
+/* Any: reads the file of settings again and lets it take effect, all or nothing; the log says
+ * what came of it. */
+void broker_reload(struct broker *b);
+
 /* ---- control thread ---- */
 
 /* Any: runs `work` on the control thread with the request; it ends by request_return (at once or

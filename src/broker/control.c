@@ -37,31 +37,42 @@ struct meta_rules broker_rules(struct broker *b)
 
 /* ---- dynamic settings of the broker ---- */
 
-void control_refresh_config(struct broker *b)
+struct config *control_config_over(struct broker *b)
 {
     enum { BROKER_RESOURCE = 4 };
     char id[16];
-    const struct config *base = b->configs[0];
     const struct meta_image *image = meta_newest(b->meta);
-    struct bytes own_name = {(uint8_t *)id, (size_t)snprintf(id, sizeof id, "%d", base->node_id)};
+    struct bytes own_name = {(uint8_t *)id,
+                             (size_t)snprintf(id, sizeof id, "%d", b->base->node_id)};
     const struct meta_configs *defaults = meta_configs(image, BROKER_RESOURCE, bytes_of(""));
     const struct meta_configs *own = meta_configs(image, BROKER_RESOURCE, own_name);
+    return config_with(
+        b->base, defaults == NULL ? NULL : (const struct config_pair *)defaults->pairs,
+        defaults == NULL ? 0 : defaults->count,
+        own == NULL ? NULL : (const struct config_pair *)own->pairs, own == NULL ? 0 : own->count);
+}
+
+void control_config_set(struct broker *b, struct config *c)
+{
+    b->configs[b->config_count++] = c;
+    atomic_store(&b->config, c);
+    watch_level_set((enum watch_level)c->log_level);
+}
+
+void control_refresh_config(struct broker *b)
+{
     if (b->config_count == CONFIGS_KEPT) {
         watch_log(WATCH_ERROR, "broker", "settings were changed %d times: the newest take effect "
                   "after a restart", CONFIGS_KEPT);
         return;
     }
-    struct config *c = config_with(
-        base, defaults == NULL ? NULL : (const struct config_pair *)defaults->pairs,
-        defaults == NULL ? 0 : defaults->count,
-        own == NULL ? NULL : (const struct config_pair *)own->pairs, own == NULL ? 0 : own->count);
+    struct config *c = control_config_over(b);
     if (c == NULL) {
         watch_log(WATCH_ERROR, "broker", "a changed setting can't take effect: %s",
                   outcome_trail());
         return;
     }
-    b->configs[b->config_count++] = c;
-    atomic_store(&b->config, c);
+    control_config_set(b, c);
 }
 
 static bool touches_broker(const struct meta_image *before, const struct meta_image *after)

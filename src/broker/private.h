@@ -5,7 +5,7 @@
 
 #include "broker/broker.h"
 
-#define CONFIGS_KEPT 256 /* old configs stay until the end: readers hold no reference */
+#define CONFIGS_KEPT 4096 /* old configs stay until the end: readers hold no reference */
 
 struct flusher;
 struct cleaner;
@@ -14,6 +14,9 @@ struct broker {
     _Atomic(const struct config *) config;
     const struct config *configs[CONFIGS_KEPT];
     size_t config_count;
+    const struct config *base; /* the newest without dynamic values; the first is configs[0] */
+    struct mail reload;
+    _Atomic bool reloading;
     const char *dir;
     int lock;                 /* of the data directory */
     int ports[CONFIG_LISTENERS]; /* of the listeners, as they were got */
@@ -76,6 +79,10 @@ MUST enum outcome logs_checkpoint(struct broker *b);
 MUST enum outcome logs_close(struct broker *b);
 
 /* control.c */
+void control_reload(struct mail *mail); /* broker.reload */
+/* The base with dynamic values over it, NULL: it can't be; and letting it take effect. */
+struct config *control_config_over(struct broker *b);
+void control_config_set(struct broker *b, struct config *c);
 void control_refresh_config(struct broker *b); /* dynamic settings of the metadata take effect */
 MUST enum outcome control_start(struct broker *b);
 void control_stop(struct broker *b);

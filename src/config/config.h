@@ -126,6 +126,7 @@ struct config {
     int32_t log_level;
     bool recovery_report;
     bool file_given;
+    char path[512];                /* of the file, "": none */
     char warning[1280];            /* of the file, for the log; "": none */
     char *text[512];               /* value by row, NULL: not set */
     uint8_t source[512];           /* enum config_source */
@@ -164,6 +165,14 @@ MUST enum outcome config_read_file(const char *path, struct config **config);
 /* A copy with dynamic broker values on top (pairs of the cluster default, then of this broker). */
 struct config *config_with(const struct config *base, const struct config_pair *defaults,
                            size_t default_count, const struct config_pair *own, size_t own_count);
+
+/* The file read again, over all but what it said before. The whole file is good, or the trail says
+ * what is not, with file and line. What needs a restart keeps its value. Names, comma-separated. */
+struct config_changes {
+    char applied[1024], restart[1024];
+};
+MUST enum outcome config_reload(const struct config *base, struct config **config,
+                                struct config_changes *changes);
 
 /* ---- asking ---- */
 

@@ -145,5 +145,7 @@ enum outcome config_file(struct config *c, const char *path)
         snprintf(c->warning, sizeof c->warning,
                  "%.128s: these settings mean nothing outside Kafka itself: %s", path, r.internal);
     c->file_given = true;
+    if (c->path != path)
+        snprintf(c->path, sizeof c->path, "%s", path);
     return o;
 }

@@ -205,8 +205,7 @@ static enum outcome take_environment(struct config *c, struct given *g, char **e
                                                                 : take_rust_log(c, g->rust_log);
 }
 
-/* What FluxMQ does otherwise than Kafka unless a file or an option says so. */
-static enum outcome own_defaults(struct config *c)
+enum outcome config_own_defaults(struct config *c)
 {
     static const char *const pairs[][2] = {
         {"log.dirs", "./data"}, {"max.connections", "10000"},
@@ -258,7 +257,7 @@ enum outcome config_load(int argc, char **argv, char **environment, struct confi
     if (o == OUT_OK && *action == CONFIG_RUN && g.config != NULL)
         o = config_file(c, g.config);
     if (o == OUT_OK)
-        o = own_defaults(c);
+        o = config_own_defaults(c);
     if (o == OUT_OK)
         o = take_listener(c, &g);
     if (o == OUT_OK)
@@ -278,7 +277,7 @@ enum outcome config_read_file(const char *path, struct config **out)
         return fail(OUT_NO_MEMORY, "read the settings");
     enum outcome o = config_file(c, path);
     if (o == OUT_OK)
-        o = own_defaults(c);
+        o = config_own_defaults(c);
     if (o == OUT_OK)
         o = config_settle(c);
     if (o != OUT_OK)

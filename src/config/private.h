@@ -18,6 +18,9 @@ MUST enum outcome config_set(struct config *c, const char *name, const char *val
 /* file.c: reads a properties file into the config; warning names settings of Kafka's internals. */
 MUST enum outcome config_file(struct config *c, const char *path);
 
+/* What FluxMQ does otherwise than Kafka unless a file or an option says so. */
+MUST enum outcome config_own_defaults(struct config *c);
+
 /* Fills the typed fields from the texts. */
 MUST enum outcome config_settle(struct config *c);
 MUST enum outcome config_settle_listeners(struct config *c);

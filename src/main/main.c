@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "http/http.h"
 #include "kafka/kafka.h"
+#include "main/await.h"
 #include "nats/nats.h"
 #include "net/net.h"
 #include "watch/watch.h"
@@ -142,6 +143,22 @@ static int stop(struct server *s)
     return code;
 }
 
+/* Runs until a signal says that it is the end. */
+static int run_until(struct server *s, const sigset_t *signals)
+{
+    struct await a;
+    int which = SIGHUP;
+    await_begin(&a, signals, s->config->path);
+    while (which == SIGUSR2 || which == SIGHUP) {
+        if (await_next(&a, &which) == AWAIT_FILE || which == SIGHUP)
+            broker_reload(s->broker);
+        else if (which == SIGUSR2)
+            nats_lame_duck();
+    }
+    await_end(&a);
+    return which;
+}
+
 static int serve(struct server *s)
 {
     sigset_t ends;
@@ -156,6 +173,7 @@ static int serve(struct server *s)
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     sigaddset(&ends, SIGUSR2);
+    sigaddset(&ends, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
     watch_level_set((enum watch_level)s->config->log_level);
     if (s->config->warning[0] != '\0')
@@ -180,8 +198,7 @@ static int serve(struct server *s)
         return code;
     }
     greet(s);
-    while (sigwait(&ends, &which) == 0 && which == SIGUSR2)
-        nats_lame_duck();
+    which = run_until(s, &ends);
     watch_log(WATCH_INFO, "main", "stopping on signal %d", which);
     return stop(s);
 }

@@ -7,10 +7,14 @@ policy.py [--bin FILE] [case...]
 
 import argparse
 import os
+import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
+from random import Random
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
@@ -20,6 +24,7 @@ from client import Client  # noqa: E402
 from door import Nats, batch, records  # noqa: E402
 from tap import Tap  # noqa: E402
 
+TOPIC, BROKER = 2, 4
 BIG = b"x" * 60000  # a socket and the output before a backlog take some hundreds of them
 
 
@@ -68,11 +73,16 @@ class World:
             if at >= mark:
                 return out
 
+    def settings(self, kind, name, *keys):
+        answer = self.kafka.call("DescribeConfigs", 1, {"resources": [
+            {"resourceType": kind, "resourceName": name, "configurationKeys": list(keys)}], "includeSynonyms": False})
+        return {row["name"]: row["value"] for row in answer["results"][0]["configs"]}
+
     def live(self):
         """The engine's figures, by what follows fluxmq_live_."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as answer:
             rows = [line.rsplit(" ", 1) for line in answer.read().decode().split("\n") if line.startswith("fluxmq_")]
-        return {name.removeprefix("fluxmq_live_"): float(value) for name, value in rows}
+        return {name.removeprefix("fluxmq_").removeprefix("live_"): float(value) for name, value in rows}
 
 
 def published(n, subject, payload=b"", headers=()):
@@ -248,8 +258,125 @@ def kafka_sees_no_expired_record(binary):
         assert seen("plain") == left and seen("all") == want
 
 
+PRESETS = os.path.join(HERE, "..", "..", "presets")
+
+
+def presets(binary):
+    for name, waiting, records_kept in (("high-throughput", 8192, 50000), ("mixed", 2048, 10000),
+                                        ("low-latency", 256, 1000)):
+        path = os.path.join(PRESETS, name + ".properties")
+        subprocess.run([binary, "check-config", path], check=True, capture_output=True)
+        with World(binary, {"log.level": "warn"}, ["--config", path]) as w:
+            if name == "low-latency":
+                assert policy_of(w, "x", "x", 800) == f"drop-oldest-{waiting}"
+            w.kafka.create_topic("m", 1, {"storage.class": "memory"})
+            assert w.settings(TOPIC, "m", "retention.records") == {"retention.records": str(records_kept)}
+            with open(w.broker.log, encoding="utf-8") as log:
+                assert "WARN" not in log.read()
+
+
+def reloading(binary):
+    """By SIGHUP and by itself; all of a file or nothing of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "fluxmq.properties")
+
+        def write(text):
+            with open(path + ".new", "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(path + ".new", path)
+        write("nats.overflow=drop-newest\nnats.max.payload=100000\n")
+        with World(binary, options=["--config", path]) as w:
+            def said(words):
+                with open(w.broker.log, encoding="utf-8") as log:
+                    return [line for line in log if words in line]
+
+            def counts():
+                return [w.live()[f"config_reload{x}_total"] for x in ("s", "_failures")]
+            assert counts() == [0, 0]
+            got = policy_of(w, "x", "x")
+            assert got == "everything", got  # 65536 may wait
+            write("nats.overflow=drop-oldest\nnats.overflow.messages=3\nnats.max.payload=200000\n"
+                  "log.retention.ms=3600000\n")
+            line = wait_until(lambda: said("read again"), 10, "the watch")[0]
+            assert all(x in line for x in ("nats.overflow,", "nats.overflow.messages", "log.retention.ms")), line
+            assert "needs a restart: nats.max.payload" in line, line
+            took = int(line.split(" us;", maxsplit=1)[0].rsplit(" ", 1)[1])
+            assert took < 1000 or os.environ.get("SANITIZED"), line
+            assert policy_of(w, "x", "x") == "drop-oldest-3"
+            assert w.settings(BROKER, "0", "log.retention.ms") == {"log.retention.ms": "3600000"}
+            w.kafka.create_topic("t", 1)
+            assert w.settings(TOPIC, "t", "retention.ms") == {"retention.ms": "3600000"}
+            write("nats.overflow=block\nnats.overflow.messages=none\n")
+            line = wait_until(lambda: said("nothing was changed"), 10, "the refusal")[0]
+            assert path + ":2" in line and "nats.overflow.messages" in line, line
+            assert policy_of(w, "x", "x") == "drop-oldest-3" and counts() == [1, 1]
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("nats.overflow=block\nnats.overflow.messages=3\n")
+            w.broker.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: counts()[0] >= 2, 10, "SIGHUP")
+            assert policy_of(w, "x", "x") == "block"
+
+
+SUMMED = ("delivered_total", 'dropped_total{reason="oldest"}', 'dropped_total{reason="newest"}',
+          'dropped_total{reason="gone"}', "expired_total", "pending")
+
+
+def schedule(w, random, rounds):
+    """Subscribers of every kind, some that don't read, some that go; messages with and without an end."""
+    takers, giver, sent = [], w.nats(), 0
+    kinds = ["", "$FLUX.LIVE.drop-oldest-3.", "$FLUX.LIVE.drop-newest-2.", "$FLUX.LIVE.drop-oldest-50.",
+             "$FLUX.LIVE.disconnect."]
+    for _ in range(rounds):
+        step = random.random()
+        if step < 0.2 and len(takers) < 12:
+            n = w.nats()
+            for _ in range(random.randrange(1, 3)):
+                n.subscribe(random.choice(kinds) + random.choice(["acc.>", "acc.*", "acc.1"]), random.choice(["", "q"]))
+            takers.append(n)
+        elif step < 0.27 and takers:
+            takers.pop(random.randrange(len(takers))).close()
+        elif step < 0.45 and takers:
+            try:
+                random.choice(takers).flush()
+            except OSError:
+                pass  # it was too slow
+        else:
+            for _ in range(random.randrange(1, 40)):
+                sent += 1
+                headers = random.choice([(), (), [("Nats-TTL", "2ms")], [("Nats-TTL", "0ms")], [("Nats-TTL", "1h")]])
+                giver.publish(f"acc.{random.randrange(3)}", BIG[:random.choice([10, 10, 60000])], headers=headers)
+            giver.flush()
+        now = w.live()
+        assert now["matched_total"] >= now["delivered_total"]
+    giver.flush()
+    giver.close()
+    return takers, sent
+
+
+def everything_is_accounted_for(binary):
+    """matched = delivered + dropped, by reason + expired + pending, whatever happens."""
+    seed = int(os.environ.get("SEED", "0")) or int(time.time())
+    random = Random(seed)
+    settings = {"nats.overflow": "drop-oldest", "nats.overflow.messages": 20, "nats.max.pending": 4 << 20}
+    with World(binary, settings) as w:
+        def adds_up(pending=None):
+            now = w.live()
+            good = now["matched_total"] == sum(now[x] for x in SUMMED) and pending in (None, now["pending"])
+            return now if good else None
+        for _ in range(3):
+            takers, sent = schedule(w, random, 120)
+            wait_until(adds_up, 10, f"the sum (seed {seed}): {w.live()}")
+            assert w.live()["published_total"] >= sent
+            for n in takers:
+                n.close()
+            now = wait_until(lambda: adds_up(0), 10, f"nothing pending (seed {seed})")
+        assert all(now[x] > 0 for x in SUMMED[:-1]), (seed, now)
+    return f"seed {seed}: " + ", ".join(f"{x} {now[x]:.0f}" for x in ("matched_total", *SUMMED))
+
+
 CASES = [who_is_held, who_says_the_policy, topics_have_a_policy, prefixes_have_a_time_to_live,
-         kafka_sees_no_expired_record]
+         kafka_sees_no_expired_record, presets, reloading,
+         everything_is_accounted_for]
 
 
 def main():
