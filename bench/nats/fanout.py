@@ -62,8 +62,8 @@ def cases(quick):
 
 def idle_cases(quick):
     yield "idle-subscriptions", ["count=100000", "connections=10"]
-    yield "idle-connections", [f"count={2000 if quick else 10000}"]
-    yield "churn", [f"count={2000 if quick else 100000}"]
+    yield "idle-connections", [f"count={10000}"]
+    yield "churn", [f"count={100000}"]
 
 
 def load(generator, server, verb, words):
