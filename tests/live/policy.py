@@ -301,7 +301,7 @@ def reloading(binary):
             assert all(x in line for x in ("nats.overflow,", "nats.overflow.messages", "log.retention.ms")), line
             assert "needs a restart: nats.max.payload" in line, line
             took = int(line.split(" us;", maxsplit=1)[0].rsplit(" ", 1)[1])
-            assert took < 1000 or os.environ.get("SANITIZED"), line
+            assert took < 20000, line  # some hundred, but the machine may be busy, and the program instrumented
             assert policy_of(w, "x", "x") == "drop-oldest-3"
             assert w.settings(BROKER, "0", "log.retention.ms") == {"log.retention.ms": "3600000"}
             w.kafka.create_topic("t", 1)
@@ -315,6 +315,7 @@ def reloading(binary):
             w.broker.process.send_signal(signal.SIGHUP)
             wait_until(lambda: counts()[0] >= 2, 10, "SIGHUP")
             assert policy_of(w, "x", "x") == "block"
+            return f"read again in {took} us"
 
 
 SUMMED = ("delivered_total", 'dropped_total{reason="oldest"}', 'dropped_total{reason="newest"}',
