@@ -95,6 +95,7 @@ void partition_epoch_end(struct partition *p, int32_t epoch, int32_t *found, int
 MUST enum outcome partition_aborted(struct partition *p, int64_t from, int64_t to,
                                     struct arena *arena, struct log_aborted **list,
                                     size_t *count);
+size_t partition_producers(struct partition *p, struct log_producer *to, size_t room);
 
 /* ---- long polls ---- */
 

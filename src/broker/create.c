@@ -24,16 +24,28 @@ static struct meta_new_topic wish(struct broker *b, struct bytes name, struct me
 {
     const struct config *c = atomic_load(&b->config);
     struct meta_new_topic t = {.name = name, .partition_count = -1, .replication_factor = -1};
-    if (!bytes_is(name, "__consumer_offsets"))
+    enum config_source source;
+    bool txns = bytes_is(name, TXN_TOPIC);
+    if (!txns && !bytes_is(name, OFFSETS_TOPIC))
         return t;
-    snprintf(segment, 16, "%d", c->offsets_topic_segment_bytes);
-    t.partition_count = c->offsets_topic_num_partitions;
+    snprintf(segment, 16, "%d",
+             txns ? c->transaction_topic_segment_bytes : c->offsets_topic_segment_bytes);
+    t.partition_count =
+        txns ? c->transaction_topic_num_partitions : c->offsets_topic_num_partitions;
     t.internal = true;
     t.configs = configs;
     configs[t.config_count++] = (struct meta_pair){bytes_of("cleanup.policy"), bytes_of("compact")};
     configs[t.config_count++] =
-        (struct meta_pair){bytes_of("compression.type"), bytes_of("producer")};
+        (struct meta_pair){bytes_of("compression.type"),
+                           bytes_of(txns ? "uncompressed" : "producer")};
     configs[t.config_count++] = (struct meta_pair){bytes_of("segment.bytes"), bytes_of(segment)};
+    if (!txns)
+        return t;
+    const char *isr = config_text(c, "transaction.state.log.min.isr", &source);
+    configs[t.config_count++] =
+        (struct meta_pair){bytes_of("min.insync.replicas"), bytes_of(isr)};
+    configs[t.config_count++] =
+        (struct meta_pair){bytes_of("unclean.leader.election.enable"), bytes_of("false")};
     return t;
 }
 
@@ -42,7 +54,7 @@ static void work(struct mail *mail)
     struct creation *c = container_of(mail, struct creation, mail);
     struct broker *b = c->broker;
     struct meta_change change;
-    struct meta_pair configs[3];
+    struct meta_pair configs[5];
     struct uuid id;
     char segment[16];
     struct meta_new_topic t = wish(b, c->name, configs, segment);

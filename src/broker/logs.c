@@ -299,6 +299,13 @@ enum outcome partition_aborted(struct partition *p, int64_t from, int64_t to, st
     return stream_aborted(p->stream, from, to, arena, list, count);
 }
 
+size_t partition_producers(struct partition *p, struct log_producer *to, size_t room)
+{
+    if (p->log != NULL)
+        return log_producers(p->log, to, room);
+    return stream_producers(p->stream, to, room);
+}
+
 enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted)
 {
     *deleted = 0; /* segments are a disk's; what memory drops has its own clock */

@@ -94,6 +94,19 @@ static void settle_groups(struct config *c)
     c->offsets_retention_check_interval_ms = number(c, "offsets.retention.check.interval.ms");
 }
 
+static void settle_transactions(struct config *c)
+{
+    c->transaction_max_timeout_ms = (int32_t)number(c, "transaction.max.timeout.ms");
+    c->transaction_topic_num_partitions =
+        (int32_t)number(c, "transaction.state.log.num.partitions");
+    c->transaction_topic_segment_bytes =
+        (int32_t)number(c, "transaction.state.log.segment.bytes");
+    c->transactional_id_expiration_ms = number(c, "transactional.id.expiration.ms");
+    c->transaction_expiry_interval_ms =
+        number(c, "transaction.remove.expired.transaction.cleanup.interval.ms");
+    c->transaction_verification = truth(c, "transaction.partition.verification.enable");
+}
+
 static void settle_cleaner(struct config *c)
 {
     c->cleaner_enable = truth(c, "log.cleaner.enable");
@@ -173,6 +186,7 @@ enum outcome config_settle(struct config *c)
     settle_network(c);
     settle_groups(c);
     settle_cleaner(c);
+    settle_transactions(c);
     settle_nats(c);
     c->num_partitions = (int32_t)number(c, "num.partitions");
     c->default_replication_factor = (int32_t)number(c, "default.replication.factor");

@@ -123,6 +123,11 @@ struct config {
     int32_t group_initial_rebalance_delay_ms;
     int32_t offset_metadata_max_bytes, offsets_topic_num_partitions, offsets_topic_segment_bytes;
     int64_t offsets_retention_minutes, offsets_retention_check_interval_ms;
+    /* transactions */
+    int32_t transaction_max_timeout_ms, transaction_topic_num_partitions;
+    int32_t transaction_topic_segment_bytes;
+    int64_t transactional_id_expiration_ms, transaction_expiry_interval_ms;
+    bool transaction_verification;
     int32_t log_level;
     bool recovery_report;
     bool file_given;

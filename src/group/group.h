@@ -33,6 +33,8 @@ enum group_event_kind {
     /* requests: each is answered once, in this step or in a later one */
     GROUP_JOIN, GROUP_SYNC, GROUP_HEARTBEAT, GROUP_LEAVE, GROUP_OFFSET_COMMIT, GROUP_OFFSET_FETCH,
     GROUP_OFFSET_DELETE, GROUP_DESCRIBE, GROUP_LIST, GROUP_DELETE,
+    GROUP_TXN_COMMIT,    /* offsets that count when their transaction does; see group_commit */
+    GROUP_TXN_END,       /* the marker of a transaction */
     /* the rest has no reply of its own */
     GROUP_TIMER,         /* the deadline has come */
     GROUP_LOAD,          /* one record of the log, in order of offset */
@@ -96,12 +98,16 @@ struct group_offset {
     int64_t offset;       /* fetched: -1 when there is none */
     struct bytes metadata; /* null reads as "" */
     struct uuid topic_id; /* commits: zero when unknown */
+    bool unstable;        /* fetched: an open transaction may change it; offset -1 */
 };
 
 struct group_commit {
     struct bytes member_id, instance_id; /* empty and null: not a member */
     int32_t generation;                  /* below 0: none */
     enum outcome if_unknown; /* for a generation in an unknown group; depends on the version */
+    int64_t producer_id;     /* TXN_COMMIT */
+    int32_t producer_epoch;
+    uint32_t guard;          /* the owner's, see store_producer; not looked at */
     const struct group_offset *offsets;
     size_t offset_count;
 };
@@ -115,10 +121,20 @@ struct group_places {
     const struct group_place *places;
     size_t count;
     bool all; /* fetch: whatever there is, `places` is not looked at */
+    bool stable; /* fetch: nothing that an open transaction may still change */
 };
 
 struct group_load {
     struct bytes key, value; /* value null: a tombstone */
+    bool transactional;      /* counts when the producer's marker comes */
+    int64_t producer_id;
+};
+
+struct group_txn_end {
+    int64_t producer_id;
+    int32_t producer_epoch, coordinator_epoch;
+    int32_t partition;       /* of __consumer_offsets, for who finds the shard; not looked at */
+    bool commit;
 };
 
 struct group_event {
@@ -135,6 +151,7 @@ struct group_event {
         struct group_commit commit;
         struct group_places places; /* offset fetch and delete */
         struct group_load load;
+        struct group_txn_end end;
     };
 };
 
@@ -201,6 +218,9 @@ struct group_todo {
     struct arena *arena; /* the caller's; everything below lives in it */
     struct step_record *records, **records_end; /* to append as one batch, in this order */
     size_t record_count;
+    int64_t producer_id; /* of a transaction that the records are part of; -1: of none */
+    int32_t producer_epoch;
+    const struct group_txn_end *marker; /* to append instead of records; NULL: none */
     struct group_reply *replies, **replies_end;
     /* the event's own reply, so that it never fails; in the list if given */
     struct group_reply own;

@@ -56,6 +56,10 @@ static void load_offset(struct group_shard *s, struct bytes key, struct bytes va
     struct group_offset o = {.topic = k.topic, .partition = k.partition, .offset = v.offset,
                              .leader_epoch = v.leader_epoch, .metadata = v.metadata,
                              .topic_id = v.topic_id};
+    if (s->event->load.transactional) {
+        load_promised(g, s->event->load.producer_id, &o, v.commit_timestamp);
+        return;
+    }
     struct committed *c = offset_put(g, &o);
     if (c == NULL)
         return;

@@ -85,6 +85,7 @@ struct committed *offset_put(struct group *g, const struct group_offset *o)
     c->leader_epoch = o->leader_epoch;
     c->topic_id = o->topic_id;
     c->expire_ms = -1;
+    c->order = ++g->shard->order;
     return c;
 }
 

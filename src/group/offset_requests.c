@@ -38,8 +38,7 @@ static size_t utf16_units(struct bytes text)
     return units;
 }
 
-/* Sets the outcome of each; returns how many are good. */
-static size_t judge(const struct group_shard *s, const struct group_commit *c, enum outcome *each)
+size_t commit_judge(const struct group_shard *s, const struct group_commit *c, enum outcome *each)
 {
     size_t good = 0;
     for (size_t i = 0; i < c->offset_count; i++) {
@@ -74,7 +73,7 @@ void step_commit(struct group_shard *s)
     enum outcome *each = take_array(s, enum outcome, c->offset_count);
     if (each == NULL)
         return;
-    size_t good = judge(s, c, each);
+    size_t good = commit_judge(s, c, each);
     if (g == NULL && good > 0)
         g = group_make(s, s->event->group_id);
     if (g != NULL) {
@@ -108,15 +107,31 @@ static int by_place(const void *left, const void *right)
     return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
 }
 
-static void fetch_all(const struct group *g, struct group_offset *out)
+/* Returns how many; what may still change is left out when only stable ones are wanted. */
+static size_t fetch_all(const struct group *g, bool stable, struct group_offset *out)
 {
     size_t count = 0;
     for (size_t i = 0; i < g->slot_count; i++) {
-        for (const struct committed *c = g->slots[i]; c != NULL; c = c->next)
-            out[count++] = offset_of(c);
+        for (const struct committed *c = g->slots[i]; c != NULL; c = c->next) {
+            if (!stable || !offset_promised(g, c->topic, c->partition))
+                out[count++] = offset_of(c);
+        }
     }
-    check(count == g->offset_count);
+    check(count <= g->offset_count);
     qsort(out, count, sizeof *out, by_place);
+    return count;
+}
+
+static struct group_offset fetch_one(const struct group *g, const struct group_place *p,
+                                     bool stable)
+{
+    struct group_offset none = {.topic = p->topic, .partition = p->partition, .leader_epoch = -1,
+                                .offset = -1, .metadata = bytes_of("")};
+    if (g == NULL)
+        return none;
+    none.unstable = stable && offset_promised(g, p->topic, p->partition);
+    const struct committed *c = none.unstable ? NULL : offset_find(g, p->topic, p->partition);
+    return c == NULL ? none : offset_of(c);
 }
 
 void step_fetch(struct group_shard *s)
@@ -128,15 +143,9 @@ void step_fetch(struct group_shard *s)
     if (out == NULL)
         return;
     if (asked->all && g != NULL)
-        fetch_all(g, out);
-    for (size_t i = 0; i < count && !asked->all; i++) {
-        const struct group_place *p = &asked->places[i];
-        const struct committed *c = g == NULL ? NULL : offset_find(g, p->topic, p->partition);
-        out[i] = c != NULL ? offset_of(c)
-                           : (struct group_offset){.topic = p->topic, .partition = p->partition,
-                                                   .leader_epoch = -1, .offset = -1,
-                                                   .metadata = bytes_of("")};
-    }
+        count = fetch_all(g, asked->stable, out);
+    for (size_t i = 0; i < count && !asked->all; i++)
+        out[i] = fetch_one(g, &asked->places[i], asked->stable);
     struct group_reply *r = reply(s, s->event->token, GROUP_OFFSET_FETCH, OUT_OK);
     r->offsets = out;
     r->offset_count = count;
@@ -189,6 +198,7 @@ static bool of_topic(const struct group *g, const struct committed *c, void *con
 
 static void forget_topic(struct group *g, void *context)
 {
+    open_txns_forget_topic(g, *(const struct bytes *)context);
     offsets_remove_if(g, of_topic, context);
 }
 
@@ -216,6 +226,8 @@ static bool expired(const struct group *g, const struct committed *c, void *cont
 {
     (void)context;
     int64_t now = g->shard->event->wall_ms;
+    if (offset_promised(g, c->topic, c->partition))
+        return false;
     int64_t since = unused_since(g, c);
     if (since == INT64_MAX)
         return false;
@@ -227,7 +239,8 @@ static bool expired(const struct group *g, const struct committed *c, void *cont
 static void expire(struct group *g, void *context)
 {
     offsets_remove_if(g, expired, context);
-    if (g->state != STATE_EMPTY || g->offset_count > 0 || g->pending_count > 0)
+    if (g->state != STATE_EMPTY || g->offset_count > 0 || g->pending_count > 0 ||
+        !list_empty(&g->open_txns))
         return;
     record_group_gone(g);
     group_remove(g);

@@ -58,6 +58,24 @@ struct committed {
     int64_t offset, commit_ms;
     int64_t expire_ms;      /* of old records, -1: none */
     int32_t partition, leader_epoch;
+    uint64_t order;         /* of the commit among all of the shard */
+};
+
+/* An offset of an open transaction. */
+struct promised {
+    struct group_offset offset; /* views are malloc's */
+    int64_t commit_ms;
+    uint64_t order;
+};
+
+/* What an open transaction has committed in one group. */
+struct open_txn {
+    struct list node;      /* in its shard */
+    struct list of_group;
+    struct group *group;
+    int64_t producer_id;
+    struct promised *list; /* in order of arrival */
+    size_t count, room;
 };
 
 struct group {
@@ -82,6 +100,7 @@ struct group {
     size_t topic_count;
     struct committed **slots;           /* offsets; a power of two, or NULL */
     size_t slot_count, offset_count;
+    struct list open_txns;
 };
 
 struct group_shard {
@@ -90,12 +109,15 @@ struct group_shard {
     size_t slot_count, group_count, waiting;
     uint64_t rebalances;
     struct heap timers;
+    struct list open_txns;
+    uint64_t order;       /* of the last commit */
     /* of the current step */
     const struct group_event *event;
     struct group_todo *todo;
     struct arena *arena;
     struct group_reply *own; /* the todo's, NULL: the event has no reply */
     bool own_used, own_waits, failed;
+    struct group_txn_end marker;
 };
 
 /* ---- shard.c: the step's tools */
@@ -175,7 +197,18 @@ typedef bool offset_test(const struct group *g, const struct committed *c, void 
 /* Removes those that pass, each with a tombstone. */
 void offsets_remove_if(struct group *g, offset_test *test, void *context);
 
+/* ---- txn.c: offsets of open transactions */
+void step_txn_commit(struct group_shard *s);
+void step_txn_end(struct group_shard *s);
+void load_promised(struct group *g, int64_t producer_id, const struct group_offset *o,
+                   int64_t commit_ms);
+bool offset_promised(const struct group *g, struct bytes topic, int32_t partition);
+void open_txns_free(struct group *g);
+void open_txns_forget_topic(struct group *g, struct bytes topic);
+
 /* ---- offset_requests.c, admin.c */
+/* Sets the outcome of each offset; returns how many are good. */
+size_t commit_judge(const struct group_shard *s, const struct group_commit *c, enum outcome *each);
 void step_commit(struct group_shard *s);
 void step_fetch(struct group_shard *s);
 void step_offset_delete(struct group_shard *s);

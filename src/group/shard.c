@@ -29,6 +29,7 @@ struct group_shard *group_shard_new(const struct group_options *o)
         return NULL;
     s->options = *o;
     s->slot_count = SLOTS_MIN;
+    list_init(&s->open_txns);
     s->slots = calloc(s->slot_count, sizeof *s->slots);
     if (s->slots == NULL) {
         free(s);
@@ -166,6 +167,8 @@ static void (*const steps[GROUP_EVENT_KINDS])(struct group_shard *) = {
     [GROUP_DESCRIBE] = step_describe,
     [GROUP_LIST] = step_list,
     [GROUP_DELETE] = step_delete,
+    [GROUP_TXN_COMMIT] = step_txn_commit,
+    [GROUP_TXN_END] = step_txn_end,
     [GROUP_TIMER] = step_timer,
     [GROUP_LOAD] = step_load,
     [GROUP_LOADED] = step_loaded,
@@ -190,6 +193,9 @@ void group_step(struct group_shard *s, const struct group_event *e, struct group
     todo->records = NULL;
     todo->records_end = &todo->records;
     todo->record_count = 0;
+    todo->producer_id = -1;
+    todo->producer_epoch = -1;
+    todo->marker = NULL;
     todo->replies = NULL;
     todo->replies_end = &todo->replies;
     s->event = e;
@@ -197,7 +203,7 @@ void group_step(struct group_shard *s, const struct group_event *e, struct group
     s->arena = todo->arena;
     s->own = NULL;
     s->own_used = s->own_waits = s->failed = false;
-    if (e->kind <= GROUP_DELETE) {
+    if (e->kind <= GROUP_TXN_END) {
         check(e->token != NULL);
         s->own = &todo->own;
     }

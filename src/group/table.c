@@ -78,6 +78,7 @@ struct group *group_make(struct group_shard *s, struct bytes id)
     g->state_since_ms = s->event->wall_ms;
     list_init(&g->members);
     list_init(&g->pendings);
+    list_init(&g->open_txns);
     struct group **slot = &s->slots[g->hash & (s->slot_count - 1)];
     g->next = *slot;
     *slot = g;
@@ -100,6 +101,7 @@ void group_remove(struct group *g)
     timer_cancel(s, &g->join_timer);
     timer_cancel(s, &g->sync_timer);
     offsets_free(g);
+    open_txns_free(g);
     subscription_forget(g);
     let_go(&g->protocol_name);
     let_go(&g->protocol_type);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * FindCoordinator: this node, for groups, as soon as the offsets topic is there (the first question
- * makes it). Transactions and share groups have no coordinator here yet: the answer is one that
+ * FindCoordinator: this node, for groups and transactions, as soon as their topic is there (the
+ * first question makes it). Share groups have no coordinator here yet: the answer is one that
  * clients do not retry.
  */
 #include "kafka/call.h"
@@ -15,9 +15,10 @@ static int16_t judge(struct call *c, int8_t type, const char **why)
     *why = "";
     if (type == KEY_GROUP)
         return coordinator_ready(c->broker) ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
-    if (type == KEY_TRANSACTION || (type == KEY_SHARE && c->version >= SHARE_SINCE)) {
-        *why = type == KEY_SHARE ? "Share groups are not supported by this broker."
-                                 : "Transactions are not supported by this broker.";
+    if (type == KEY_TRANSACTION)
+        return coordinator_txn_ready(c->broker) ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (type == KEY_SHARE && c->version >= SHARE_SINCE) {
+        *why = "Share groups are not supported by this broker.";
         return KAFKA_UNSUPPORTED_VERSION;
     }
     *why = type == KEY_SHARE ? "" : "Unknown coordinator key type.";

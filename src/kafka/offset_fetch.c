@@ -17,7 +17,8 @@ static RESULT result_of(struct call *c, const struct group_offset *o)
     return (RESULT){.partition_index = o->partition,
                     .committed_offset = o->offset,
                     .committed_leader_epoch = o->leader_epoch,
-                    .metadata = group_text(c, o->metadata)};
+                    .metadata = group_text(c, o->metadata),
+                    .error_code = o->unstable ? KAFKA_UNSTABLE_OFFSET_COMMIT : KAFKA_NONE};
 }
 
 static RESULT no_result(int32_t partition, int16_t error)
@@ -162,9 +163,11 @@ static void finish_old(struct request *r)
 static bool fill_event(struct call *c, struct offset_fetch_request_groups *asked,
                        struct group_event *e)
 {
+    const struct offset_fetch_request *in = c->in;
     size_t count = 0;
     *e = (struct group_event){.kind = GROUP_OFFSET_FETCH, .group_id = asked->group_id,
-                              .places = {.all = asked->topics_count < 0}};
+                              .places = {.all = asked->topics_count < 0,
+                                         .stable = in->require_stable}};
     for (int32_t i = 0; i < asked->topics_count; i++)
         count += (size_t)MAX(asked->topics[i].partition_indexes_count, 0);
     struct group_place *places = arena_array(c->arena, struct group_place, count);

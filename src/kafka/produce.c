@@ -7,22 +7,34 @@
  * it closes the connection so that the client notices. While a reply waits for the disk, later
  * requests of the connection are served (REQ_PIPELINED): order of appends is the order of arrival.
  *
+ * The first batch of a transaction in a partition is looked up with the transaction's coordinator,
+ * which from version 12 on adds the partition itself (KIP-890); the connection waits for that.
+ *
  * Cost for each batch: one lookup, one CRC, one pwrite, no copy, no allocation but the response
  * arrays in the request's arena.
  */
-#include "kafka/call.h"
+#include "kafka/txns.h"
 #include "watch/watch.h"
 
 #define RESULT struct produce_response_responses_partition_responses
 #define TOPIC_RESULT struct produce_response_responses
 #define ATTRIBUTE_TRANSACTIONAL 0x10
 #define BATCH_ATTRIBUTES_AT 21 /* of a magic 2 batch, two bytes */
+#define BATCH_PRODUCER_ID_AT 43
+#define BATCH_PRODUCER_EPOCH_AT 51
+#define ADDS_SINCE 12
+#define ABORTABLE_SINCE 11
 
-/* What a call that waits for the disk keeps. */
+/* What a call keeps that waits for the disk or for the coordinator of its transaction. */
 struct produce_state {
     struct flush_set flush;
-    struct flush_wait *waits;
+    struct flush_wait *waits; /* NULL: nothing to be flushed yet */
     size_t wait_count;
+    /* of a transactional request, by entry, all topics in a row; NULL otherwise */
+    uint32_t *guards;         /* see store_producer */
+    int16_t *refusals;        /* the coordinator's */
+    size_t *entries;          /* of the places that were looked up */
+    struct txn_entry txn;
 };
 
 static bool transactional(const struct wire_records *r)
@@ -61,7 +73,7 @@ COLD static void tell_of_disk(enum outcome o)
 
 /* Appends one partition's batch; true when it is in the log (a duplicate counts). */
 static bool append(struct call *c, struct partition *p, const struct wire_records *records,
-                   RESULT *out, int64_t *end_offset)
+                   uint32_t guard, RESULT *out, int64_t *end_offset)
 {
     struct store_append what = {
         .at = (uint8_t *)(uintptr_t)records->at, /* the receive buffer is ours to patch */
@@ -71,6 +83,7 @@ static bool append(struct call *c, struct partition *p, const struct wire_record
         .now_ms = c->request->home->wall_ms,
         .arena = c->arena,
         .zstd_refused = c->version < 7,
+        .txn_guard = guard,
     };
     struct store_appended done;
     enum outcome o = store_append(p->store, &what, &done);
@@ -125,6 +138,14 @@ static bool *find_overruled(struct call *c, const struct produce_request_topic_d
     return list;
 }
 
+static size_t count_entries(const struct produce_request *in)
+{
+    size_t count = 0;
+    for (int32_t i = 0; i < in->topic_data_count; i++)
+        count += (size_t)in->topic_data[i].partition_data_count;
+    return count;
+}
+
 /* What the reply waits for, made when the first partition needs a flush. */
 static struct produce_state *wait_state(struct call *c);
 
@@ -151,8 +172,10 @@ static void flush_if_due(struct call *c, const struct topic *t, struct partition
 }
 
 static bool serve_topic(struct call *c, const struct produce_request_topic_data *asked,
-                        TOPIC_RESULT *out)
+                        size_t first, TOPIC_RESULT *out)
 {
+    const struct produce_state *state = c->state;
+    bool txn = state != NULL && state->guards != NULL;
     const struct produce_request *in = c->in;
     int16_t topic_error;
     struct topic *t = call_topic(broker_view(), asked->name, &asked->topic_id, c->version >= 13,
@@ -178,8 +201,13 @@ static bool serve_topic(struct call *c, const struct produce_request_topic_data 
         struct partition *p = NULL;
         if (result->error_code == KAFKA_NONE)
             p = target(c, t, data->index, &data->records, &result->error_code);
+        if (p != NULL && txn && state->refusals[first + i] != KAFKA_NONE) {
+            result->error_code = state->refusals[first + i];
+            p = NULL;
+        }
         int64_t end = 0;
-        if (p == NULL || !append(c, p, &data->records, result, &end))
+        uint32_t guard = txn ? state->guards[first + i] : 0;
+        if (p == NULL || !append(c, p, &data->records, guard, result, &end))
             good = false;
         else
             flush_if_due(c, t, p, end);
@@ -207,16 +235,11 @@ static void flushed(struct request *r)
 
 static struct produce_state *wait_state(struct call *c)
 {
-    const struct produce_request *in = c->in;
-    size_t partitions = 0;
-    if (c->state != NULL)
-        return c->state;
-    for (int32_t i = 0; i < in->topic_data_count; i++)
-        partitions += (size_t)in->topic_data[i].partition_data_count;
-    struct produce_state *s = arena_new(c->arena, struct produce_state);
-    if (s == NULL)
-        return NULL;
-    s->waits = arena_array(c->arena, struct flush_wait, partitions);
+    struct produce_state *s = c->state == NULL ? arena_new(c->arena, struct produce_state)
+                                               : c->state;
+    if (s == NULL || s->waits != NULL)
+        return s;
+    s->waits = arena_array(c->arena, struct flush_wait, count_entries(c->in));
     if (s->waits == NULL)
         return NULL;
     broker_flush_begin(&s->flush, c->request, flushed);
@@ -224,10 +247,131 @@ static struct produce_state *wait_state(struct call *c)
     return s;
 }
 
-enum verdict produce_handle(struct call *c)
+/* ---- transactions ---- */
+
+/* Whether a look-up is needed: not while the transaction is open in the partition. */
+static bool must_look_up(struct partition *p, const struct wire_records *r, uint32_t *guard)
+{
+    struct store_producer now;
+    int32_t epoch = (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT);
+    store_producer(p->store, (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT), &now);
+    *guard = now.guard;
+    return !now.open || now.epoch != epoch;
+}
+
+/* Notes the partition for the look-up; all are of the producer of the first. */
+static void note(struct call *c, struct produce_state *s, const struct topic *t, int32_t index,
+                 const struct wire_records *r, size_t entry)
+{
+    int64_t producer_id = (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT);
+    if (s->txn.place_count == 0) {
+        s->txn.producer_id = producer_id;
+        s->txn.epoch = (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT);
+    } else if (producer_id != s->txn.producer_id) {
+        s->refusals[entry] = KAFKA_INVALID_PRODUCER_ID_MAPPING;
+        return;
+    }
+    s->entries[s->txn.place_count] = entry;
+    s->txn.places[s->txn.place_count++] =
+        (struct txn_place){arena_copy(c->arena, t->name), index};
+}
+
+static void note_topic(struct call *c, struct produce_state *s,
+                       const struct produce_request_topic_data *asked, size_t first)
+{
+    int16_t error;
+    const struct topic *t =
+        call_topic(broker_view(), asked->name, &asked->topic_id, c->version >= 13, &error);
+    for (int32_t i = 0; t != NULL && i < asked->partition_data_count; i++) {
+        const struct produce_request_topic_data_partition_data *data = &asked->partition_data[i];
+        struct partition *p = topic_partition(t, data->index);
+        size_t entry = first + (size_t)i;
+        if (p != NULL && !t->internal && data->records.size >= LOG_BATCH_HEADER &&
+            transactional(&data->records) && must_look_up(p, &data->records, &s->guards[entry]))
+            note(c, s, t, data->index, &data->records, entry);
+    }
+}
+
+static void take_refusals(struct produce_state *s)
+{
+    for (size_t i = 0; i < s->txn.place_count; i++)
+        s->refusals[s->entries[i]] = s->txn.errors[i];
+}
+
+static enum verdict run(struct call *c);
+
+/* Home thread: the coordinator has answered. */
+static void entered(struct request *r)
+{
+    struct call *c = call_of(r);
+    take_refusals(c->state);
+    enum verdict v = run(c);
+    if (v == REQ_DONE)
+        call_finish(c);
+    else if (v != REQ_PIPELINED)
+        request_complete(r, v);
+}
+
+/* REQ_DONE: nothing to wait for. */
+static enum verdict look_up(struct call *c)
+{
+    const struct produce_request *in = c->in;
+    struct produce_state *s = arena_new(c->arena, struct produce_state);
+    size_t count = count_entries(in), first = 0;
+    bool adds = c->version >= ADDS_SINCE;
+    if (s == NULL)
+        return REQ_CLOSE;
+    c->state = s;
+    s->guards = arena_array(c->arena, uint32_t, count);
+    s->refusals = arena_array(c->arena, int16_t, count);
+    s->entries = arena_array(c->arena, size_t, count);
+    s->txn = (struct txn_entry){.id = in->transactional_id, .add = adds, .then = entered,
+                                .abortable = c->version >= ABORTABLE_SINCE,
+                                .places = arena_array(c->arena, struct txn_place, count),
+                                .errors = arena_array(c->arena, int16_t, count)};
+    if (c->arena->failed)
+        return REQ_CLOSE;
+    for (int32_t i = 0; i < in->topic_data_count; i++) {
+        note_topic(c, s, &in->topic_data[i], first);
+        first += (size_t)in->topic_data[i].partition_data_count;
+    }
+    if (s->txn.place_count == 0 || (!adds && !c->config->transaction_verification))
+        return REQ_DONE;
+    enum verdict v = txn_enter(c, &s->txn);
+    if (v == REQ_DONE)
+        take_refusals(s);
+    return v;
+}
+
+static enum verdict run(struct call *c)
 {
     const struct produce_request *in = c->in;
     struct produce_response *out = c->out;
+    out->responses = arena_array(c->arena, TOPIC_RESULT, (size_t)in->topic_data_count);
+    if (out->responses == NULL || c->arena->failed)
+        return REQ_CLOSE;
+    bool good = true;
+    size_t first = 0;
+    for (int32_t i = 0; i < in->topic_data_count; i++) {
+        const struct produce_request_topic_data *t = &in->topic_data[i];
+        if (t->partition_data_count > 0)
+            good &= serve_topic(c, t, first, &out->responses[out->responses_count++]);
+        first += (size_t)t->partition_data_count;
+    }
+    if (in->acks == 0)
+        return good ? REQ_NO_REPLY : REQ_CLOSE;
+    struct produce_state *state = c->state;
+    bool waits = state != NULL && state->waits != NULL;
+    if (!waits && c->arena->failed)
+        return REQ_CLOSE; /* a promise could not even be written down */
+    if (waits && broker_flush_end(&state->flush))
+        return REQ_PIPELINED;
+    return REQ_DONE;
+}
+
+enum verdict produce_handle(struct call *c)
+{
+    const struct produce_request *in = c->in;
     for (int32_t i = 0; i < in->topic_data_count; i++) {
         const struct produce_request_topic_data *t = &in->topic_data[i];
         for (int32_t j = 0; j < t->partition_data_count; j++) {
@@ -235,20 +379,6 @@ enum verdict produce_handle(struct call *c)
                 return REQ_NO_REPLY; /* what Kafka does with null records */
         }
     }
-    out->responses = arena_array(c->arena, TOPIC_RESULT, (size_t)in->topic_data_count);
-    if (out->responses == NULL || c->arena->failed)
-        return REQ_CLOSE;
-    bool good = true;
-    for (int32_t i = 0; i < in->topic_data_count; i++) {
-        if (in->topic_data[i].partition_data_count > 0)
-            good &= serve_topic(c, &in->topic_data[i], &out->responses[out->responses_count++]);
-    }
-    if (in->acks == 0)
-        return good ? REQ_NO_REPLY : REQ_CLOSE;
-    struct produce_state *state = c->state;
-    if (state == NULL && c->arena->failed)
-        return REQ_CLOSE; /* a promise could not even be written down */
-    if (state != NULL && broker_flush_end(&state->flush))
-        return REQ_PIPELINED;
-    return REQ_DONE;
+    enum verdict v = in->transactional_id.at == NULL ? REQ_DONE : look_up(c);
+    return v == REQ_DONE ? run(c) : v;
 }

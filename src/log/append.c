@@ -89,7 +89,7 @@ static enum outcome append_locked(struct log *l, const struct log_options *opts,
     if (unlikely(atomic_load_explicit(&l->offline, memory_order_relaxed)))
         return OUT_OFFLINE;
     enum outcome o =
-        b->producer_id < 0 ? OUT_OK : producers_admit(&l->producers, b, a->origin, done);
+        b->producer_id < 0 ? OUT_OK : producers_admit(&l->producers, b, a, done);
     if (o != OUT_OK || done->duplicate)
         return o;
     if (unlikely(must_roll(l, opts, b, b->size, a->now_ms))) {

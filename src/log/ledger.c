@@ -78,9 +78,19 @@ void log_ledger_free(struct log_ledger *g)
 }
 
 enum outcome log_ledger_admit(struct log_ledger *g, const struct log_batch *b,
-                              enum store_origin origin, struct store_appended *done)
+                              const struct store_append *a, struct store_appended *done)
 {
-    return b->producer_id < 0 ? OUT_OK : producers_admit(&g->producers, b, origin, done);
+    return b->producer_id < 0 ? OUT_OK : producers_admit(&g->producers, b, a, done);
+}
+
+void log_ledger_producer(const struct log_ledger *g, int64_t id, struct store_producer *to)
+{
+    producers_tell(&g->producers, id, to);
+}
+
+size_t log_ledger_producers(const struct log_ledger *g, struct log_producer *to, size_t room)
+{
+    return producers_list(&g->producers, to, room);
 }
 
 enum outcome log_ledger_note(struct log_ledger *g, const struct log_batch *b)

@@ -78,6 +78,14 @@ static enum outcome load_topic_id(struct log *l, struct uuid wanted)
     return logdir_file_write(l->path, METADATA_NAME, bytes_view(line, (size_t)used));
 }
 
+static void producer_op(struct store *store, int64_t id, struct store_producer *to)
+{
+    struct log *l = log_of(store);
+    pthread_mutex_lock(&l->append_lock);
+    producers_tell(&l->producers, id, to);
+    pthread_mutex_unlock(&l->append_lock);
+}
+
 static const struct store_ops ops = {
     .append = log_append_op,
     .read = log_read_op,
@@ -85,6 +93,7 @@ static const struct store_ops ops = {
     .trim = log_trim_op,
     .flush = log_flush_op,
     .stat = log_stat_op,
+    .producer = producer_op,
 };
 
 static void release_lists(struct log *l)
@@ -277,23 +286,9 @@ void log_stat_op(struct store *s, struct store_stat *stat)
 
 size_t log_producers(struct log *l, struct log_producer *to, size_t room)
 {
-    size_t count = 0;
     pthread_mutex_lock(&l->append_lock);
-    for (size_t i = 0; i < l->producers.room; i++) {
-        const struct producer *p = &l->producers.table[i];
-        if (p->id == -1)
-            continue;
-        if (count < room)
-            to[count] = (struct log_producer){
-                .producer_id = p->id,
-                .epoch = p->epoch,
-                .last_sequence = producer_last_sequence(p),
-                .last_timestamp = p->last_timestamp,
-                .coordinator_epoch = p->coordinator_epoch,
-                .txn_start_offset = p->txn_start_offset,
-            };
-        count++;
-    }
+    size_t count = producers_list(&l->producers, to, room);
     pthread_mutex_unlock(&l->append_lock);
     return count;
 }
+

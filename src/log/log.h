@@ -367,7 +367,9 @@ void log_ledger_free(struct log_ledger *g);
 /* Before a batch of our numbering is written: its producer's sequence and epoch. A duplicate fills
  * `done`. */
 MUST enum outcome log_ledger_admit(struct log_ledger *g, const struct log_batch *b,
-                                   enum store_origin origin, struct store_appended *done);
+                                   const struct store_append *a, struct store_appended *done);
+void log_ledger_producer(const struct log_ledger *g, int64_t id, struct store_producer *to);
+size_t log_ledger_producers(const struct log_ledger *g, struct log_producer *to, size_t room);
 /* Takes a numbered batch into account. OUT_NO_MEMORY. */
 MUST enum outcome log_ledger_note(struct log_ledger *g, const struct log_batch *b);
 int64_t log_ledger_first_open(const struct log_ledger *g); /* INT64_MAX: no open transaction */

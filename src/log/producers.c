@@ -151,8 +151,30 @@ enum outcome producers_check_marker(const struct producers *p, const struct log_
     return coordinator_epoch < at->coordinator_epoch ? OUT_TXN_COORDINATOR_FENCED : OUT_OK;
 }
 
+void producers_tell(const struct producers *p, int64_t id, struct store_producer *to)
+{
+    const struct producer *at = producers_find(p, id);
+    *to = (struct store_producer){
+        .epoch = at == NULL ? -1 : at->epoch,
+        .coordinator_epoch = at == NULL ? -1 : at->coordinator_epoch,
+        .open = at != NULL && at->txn_start_offset >= 0,
+        .guard = at == NULL ? 1 : (at->ended | 1),
+    };
+}
+
+/* Between the look-up of a transaction and this append it may have ended: what came now would stay
+ * open for ever. */
+static bool guard_broken(const struct producers *p, const struct log_batch *b, uint32_t guard)
+{
+    struct store_producer now;
+    if (likely(guard == 0) || !batch_is_txn(b))
+        return false;
+    producers_tell(p, b->producer_id, &now);
+    return now.guard != guard;
+}
+
 enum outcome producers_admit(struct producers *p, const struct log_batch *b,
-                             enum store_origin origin, struct store_appended *done)
+                             const struct store_append *a, struct store_appended *done)
 {
     const struct producer_batch *twin;
     enum outcome o = producers_reserve(p);
@@ -160,9 +182,11 @@ enum outcome producers_admit(struct producers *p, const struct log_batch *b,
         return o;
     if (batch_is_control(b))
         return producers_check_marker(p, b);
-    if (origin != STORE_CLIENT)
-        return OUT_OK;
+    if (a->origin != STORE_CLIENT)
+        return guard_broken(p, b, a->txn_guard) ? OUT_INVALID_TXN_STATE : OUT_OK;
     o = producers_check(p, b, &twin);
+    if (o == OUT_OK && twin == NULL && guard_broken(p, b, a->txn_guard))
+        o = OUT_INVALID_TXN_STATE;
     if (o == OUT_OK && twin != NULL) {
         done->duplicate = true;
         done->last_offset = twin->last_offset;
@@ -200,6 +224,7 @@ static void update_marker(struct producers *p, struct producer *at, const struct
     set_epoch(at, b->producer_epoch);
     int64_t first = at->txn_start_offset;
     at->txn_start_offset = -1;
+    at->ended += 2; /* stays apart from 0 with its lowest bit */
     at->coordinator_epoch = coordinator_epoch;
     at->last_timestamp = b->max_timestamp;
     ended->producer_id = at->id;
@@ -271,4 +296,25 @@ void producers_expire(struct producers *p, int64_t now_ms, int64_t expiration_ms
             p->table[place_of(p, old[i].id)] = old[i];
     p->count = kept;
     free(old);
+}
+
+size_t producers_list(const struct producers *p, struct log_producer *to, size_t room)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < p->room; i++) {
+        const struct producer *at = &p->table[i];
+        if (at->id == -1)
+            continue;
+        if (count < room)
+            to[count] = (struct log_producer){
+                .producer_id = at->id,
+                .epoch = at->epoch,
+                .last_sequence = producer_last_sequence(at),
+                .last_timestamp = at->last_timestamp,
+                .coordinator_epoch = at->coordinator_epoch,
+                .txn_start_offset = at->txn_start_offset,
+            };
+        count++;
+    }
+    return count;
 }

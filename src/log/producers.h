@@ -25,6 +25,7 @@ struct producer {
     int32_t epoch;            /* -1: none yet */
     int32_t coordinator_epoch;
     uint32_t batch_count;
+    uint32_t ended; /* markers since it is known, in memory only */
     struct producer_batch batches[PRODUCER_BATCHES]; /* oldest first */
 };
 
@@ -64,7 +65,10 @@ MUST enum outcome producers_check(const struct producers *p, const struct log_ba
 /* Before a numbered batch is written: room for its producer, then sequence and epoch. A duplicate
  * is answered from the producer's state, in `done`. */
 MUST enum outcome producers_admit(struct producers *p, const struct log_batch *b,
-                                  enum store_origin origin, struct store_appended *done);
+                                  const struct store_append *a, struct store_appended *done);
+/* Copies up to `room`, returns how many there are. */
+size_t producers_list(const struct producers *p, struct log_producer *to, size_t room);
+void producers_tell(const struct producers *p, int64_t id, struct store_producer *to);
 
 /* Room for one more producer, so that the update after a write cannot fail. */
 MUST enum outcome producers_reserve(struct producers *p);

@@ -39,6 +39,9 @@ struct store_append {
     int64_t now_ms;      /* wall clock of the request */
     struct arena *arena; /* for `errors` of a refused batch; NULL: none are listed */
     bool zstd_refused;   /* the client's request version predates zstd (Produce below 7) */
+    uint32_t txn_guard;  /* of a transactional batch: what store_producer gave before its
+                            transaction was looked up; OUT_INVALID_TXN_STATE if one has ended since.
+                            0: not looked up */
 };
 
 /* What became of it. Fields are -1 where they make no sense. */
@@ -116,6 +119,14 @@ struct store_stat {
     bool offline;
 };
 
+/* What a store knows of a transactional producer. */
+struct store_producer {
+    int32_t epoch;   /* -1: nothing is known */
+    int32_t coordinator_epoch; /* of its last marker, -1: none */
+    bool open;       /* it has a transaction open here */
+    uint32_t guard;  /* changes when one ends; never 0 */
+};
+
 struct store;
 
 struct store_ops {
@@ -125,6 +136,7 @@ struct store_ops {
     enum outcome (*trim)(struct store *, int64_t offset, int64_t *start_offset);
     enum outcome (*flush)(struct store *, int64_t *flushed_offset);
     void (*stat)(struct store *, struct store_stat *);
+    void (*producer)(struct store *, int64_t producer_id, struct store_producer *);
 };
 
 struct store {
@@ -173,6 +185,12 @@ MUST static inline enum outcome store_flush(struct store *s, int64_t *flushed_of
 static inline void store_stat(struct store *s, struct store_stat *stat)
 {
     s->ops->stat(s, stat);
+}
+
+/* Any thread; takes the lock of appends for a look-up. */
+static inline void store_producer(struct store *s, int64_t producer_id, struct store_producer *p)
+{
+    s->ops->producer(s, producer_id, p);
 }
 
 #endif

@@ -77,7 +77,7 @@ static enum outcome put_batches(struct stream *s, const uint8_t *at, size_t size
 static enum outcome append_one(struct stream *s, const struct store_append *a, uint8_t *at,
                                const struct log_batch *b, struct store_appended *done)
 {
-    enum outcome o = log_ledger_admit(s->ledger, b, a->origin, done);
+    enum outcome o = log_ledger_admit(s->ledger, b, a, done);
     if (o != OUT_OK || done->duplicate)
         return o;
     int64_t base = atomic_load_explicit(&s->end_offset, memory_order_relaxed);

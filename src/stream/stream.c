@@ -27,9 +27,17 @@ static void stat_op(struct store *store, struct store_stat *stat)
     slabs_leave(s);
 }
 
+static void producer_op(struct store *store, int64_t id, struct store_producer *to)
+{
+    struct stream *s = stream_of(store);
+    pthread_mutex_lock(&s->lock);
+    log_ledger_producer(s->ledger, id, to);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static const struct store_ops ops = {
     .append = stream_append_op, .read = stream_read_op, .seek = stream_seek_op,
-    .trim = stream_trim_op, .flush = flush_op, .stat = stat_op,
+    .trim = stream_trim_op, .flush = flush_op, .stat = stat_op, .producer = producer_op,
 };
 
 enum outcome stream_new(const struct stream_options *o, struct stream **stream)
@@ -127,6 +135,14 @@ enum outcome stream_aborted(struct stream *s, int64_t from, int64_t to, struct a
     enum outcome o = log_ledger_aborted(s->ledger, from, to, arena, list, count);
     pthread_mutex_unlock(&s->lock);
     return o;
+}
+
+size_t stream_producers(struct stream *s, struct log_producer *to, size_t room)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t count = log_ledger_producers(s->ledger, to, room);
+    pthread_mutex_unlock(&s->lock);
+    return count;
 }
 
 size_t stream_memory(struct stream *s)

@@ -52,6 +52,8 @@ void stream_epoch_end(struct stream *s, int32_t epoch, int32_t *found, int64_t *
 MUST enum outcome stream_aborted(struct stream *s, int64_t from, int64_t to, struct arena *arena,
                                  struct log_aborted **list, size_t *count);
 
+size_t stream_producers(struct stream *s, struct log_producer *to, size_t room);
+
 /* Bytes of memory taken: slabs whole, their indexes, the stream itself. */
 size_t stream_memory(struct stream *s);
 

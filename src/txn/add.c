@@ -27,7 +27,7 @@ static bool wait(struct txn_shard *s, struct txn *t)
 
 static void waiter_end(struct txn_shard *s, struct waiter *w, enum outcome o)
 {
-    if (reply(s, w->token, w->kind, o) == NULL)
+    if (txn_reply_to(s, w->token, w->kind, o) == NULL)
         return; /* STOP answers it */
     heap_remove(&s->patience, &w->timer);
     list_remove(&w->node);
@@ -35,12 +35,12 @@ static void waiter_end(struct txn_shard *s, struct waiter *w, enum outcome o)
     free(w);
 }
 
-void waiter_due(struct txn_shard *s, struct waiter *w)
+void txn_waiter_due(struct txn_shard *s, struct waiter *w)
 {
     waiter_end(s, w, OUT_CONCURRENT_TRANSACTIONS);
 }
 
-void waiters_answer(struct txn_shard *s, struct txn *t, enum outcome o)
+void txn_waiters_answer(struct txn_shard *s, struct txn *t, enum outcome o)
 {
     list_each_safe(node, after, &t->waiters)
         waiter_end(s, container_of(node, struct waiter, node), o);
@@ -62,31 +62,31 @@ static struct txn *judge(struct txn_shard *s)
         return NULL;
     if (o == OUT_OK)
         return t;
-    (void)reply_own(s, o);
+    (void)txn_reply_own(s, o);
     return NULL;
 }
 
 static bool has_all(const struct txn *t, const struct txn_event *e)
 {
     for (size_t i = 0; i < e->place_count; i++) {
-        if (!places_have(&t->places, &e->places[i]))
+        if (!txn_places_have(&t->places, &e->places[i]))
             return false;
     }
     return true;
 }
 
-void step_add(struct txn_shard *s)
+void txn_on_add(struct txn_shard *s)
 {
     const struct txn_event *e = s->event;
     struct txn *t = judge(s);
     if (t == NULL)
         return;
     if (t->state == STATE_ONGOING && has_all(t, e)) {
-        (void)reply_own(s, OUT_OK);
+        (void)txn_reply_own(s, OUT_OK);
         return;
     }
     for (size_t i = 0; i < e->place_count; i++) {
-        if (!places_add(&t->places, &e->places[i])) {
+        if (!txn_places_add(&t->places, &e->places[i])) {
             s->failed = true;
             return;
         }
@@ -98,11 +98,11 @@ void step_add(struct txn_shard *s)
     }
     t->version = e->version;
     t->update_ms = e->wall_ms;
-    record_txn(s, t);
-    reply_own(s, OUT_OK)->after_records = true;
+    txn_record_state(s, t);
+    txn_reply_own(s, OUT_OK)->after_records = true;
 }
 
-void step_verify(struct txn_shard *s)
+void txn_on_verify(struct txn_shard *s)
 {
     const struct txn_event *e = s->event;
     struct txn *t = judge(s);
@@ -112,8 +112,8 @@ void step_verify(struct txn_shard *s)
     if (each == NULL)
         return;
     for (size_t i = 0; i < e->place_count; i++)
-        each[i] = places_have(&t->places, &e->places[i]) ? OUT_OK : OUT_TXN_ABORTABLE;
-    struct txn_reply *r = reply_own(s, OUT_OK);
+        each[i] = txn_places_have(&t->places, &e->places[i]) ? OUT_OK : OUT_TXN_ABORTABLE;
+    struct txn_reply *r = txn_reply_own(s, OUT_OK);
     r->each = each;
     r->each_count = e->place_count;
 }
@@ -121,10 +121,10 @@ void step_verify(struct txn_shard *s)
 static void stop(struct txn_shard *s, struct txn *t, void *context)
 {
     (void)context;
-    waiters_answer(s, t, OUT_CLOSED);
+    txn_waiters_answer(s, t, OUT_CLOSED);
 }
 
-void step_stop(struct txn_shard *s)
+void txn_on_stop(struct txn_shard *s)
 {
     txn_each(s, stop, NULL);
 }

@@ -9,21 +9,21 @@ static struct txn_described describe(const struct txn *t)
                                   .producer_id = t->producer_id, .epoch = t->epoch};
 }
 
-void step_describe(struct txn_shard *s)
+void txn_on_describe(struct txn_shard *s)
 {
     const struct txn *t = txn_find(s, s->event->id);
     if (t == NULL) {
-        (void)reply_own(s, OUT_TXN_ID_NOT_FOUND);
+        (void)txn_reply_own(s, OUT_TXN_ID_NOT_FOUND);
         return;
     }
     struct txn_described *d = take_array(s, struct txn_described, 1);
-    struct txn_place *places = places_sorted(s, &t->places);
+    struct txn_place *places = txn_places_sorted(s, &t->places);
     if (d == NULL || places == NULL)
         return;
     *d = describe(t);
     d->places = places;
     d->place_count = t->places.count;
-    struct txn_reply *r = reply_own(s, OUT_OK);
+    struct txn_reply *r = txn_reply_own(s, OUT_OK);
     r->described = d;
     r->described_count = 1;
 }
@@ -39,12 +39,12 @@ static void list_one(struct txn_shard *s, struct txn *t, void *context)
     *l->at++ = describe(t);
 }
 
-void step_list(struct txn_shard *s)
+void txn_on_list(struct txn_shard *s)
 {
     struct txn_described *list = take_array(s, struct txn_described, s->count);
     if (list == NULL)
         return;
-    struct txn_reply *r = reply_own(s, OUT_OK);
+    struct txn_reply *r = txn_reply_own(s, OUT_OK);
     r->described = list;
     r->described_count = s->count;
     struct listing l = {.at = list};
@@ -57,11 +57,11 @@ static void expire(struct txn_shard *s, struct txn *t, void *context)
     if (t->state == STATE_ONGOING || txn_prepared(t) ||
         s->event->wall_ms - t->update_ms < s->options.expiration_ms)
         return;
-    record_gone(s, t);
+    txn_record_gone(s, t);
     txn_remove(s, t);
 }
 
-void step_expire(struct txn_shard *s)
+void txn_on_expire(struct txn_shard *s)
 {
     txn_each(s, expire, NULL);
 }

@@ -22,7 +22,7 @@ static struct txn_markers *note_markers(struct txn_shard *s, const struct txn *t
 }
 
 /* Until MARKED no timer runs: whoever was told to write them says what became of them. */
-void markers_send(struct txn_shard *s, struct txn *t)
+void txn_markers_send(struct txn_shard *s, struct txn *t)
 {
     struct txn_markers *m = note_markers(s, t);
     if (m == NULL)
@@ -42,8 +42,8 @@ static void prepare(struct txn_shard *s, struct txn *t, bool commit)
         t->last_epoch = t->epoch;
         t->epoch++;
     }
-    record_txn(s, t);
-    markers_send(s, t);
+    txn_record_state(s, t);
+    txn_markers_send(s, t);
 }
 
 void txn_fence(struct txn_shard *s, struct txn *t)
@@ -69,7 +69,7 @@ void txn_due(struct txn_shard *s, struct txn *t)
     if (t->state == STATE_ONGOING)
         txn_fence(s, t);
     else if (txn_prepared(t))
-        markers_send(s, t);
+        txn_markers_send(s, t);
 }
 
 /* ---- EndTxn ---- */
@@ -87,7 +87,7 @@ static bool on_the_way(const struct txn *t, bool commit)
 
 static void answer(struct txn_shard *s, const struct txn *t, bool recorded)
 {
-    struct txn_reply *r = reply_own(s, OUT_OK);
+    struct txn_reply *r = txn_reply_own(s, OUT_OK);
     r->producer_id = t->next_id != NO_ID ? t->next_id : t->producer_id;
     r->epoch = t->next_id != NO_ID ? 0 : t->epoch;
     r->after_records = recorded;
@@ -97,7 +97,7 @@ static void end_first(struct txn_shard *s, struct txn *t)
 {
     const struct txn_event *e = s->event;
     if (t->epoch != e->epoch) {
-        (void)reply_own(s, OUT_PRODUCER_FENCED);
+        (void)txn_reply_own(s, OUT_PRODUCER_FENCED);
     } else if (t->state == STATE_ONGOING) {
         t->version = e->version;
         prepare(s, t, e->commit);
@@ -105,7 +105,7 @@ static void end_first(struct txn_shard *s, struct txn *t)
     } else if (reached(t, e->commit)) {
         answer(s, t, false);
     } else {
-        (void)reply_own(s, on_the_way(t, e->commit) ? OUT_CONCURRENT_TRANSACTIONS
+        (void)txn_reply_own(s, on_the_way(t, e->commit) ? OUT_CONCURRENT_TRANSACTIONS
                                                     : OUT_INVALID_TXN_STATE);
     }
 }
@@ -115,7 +115,7 @@ static void end_now(struct txn_shard *s, struct txn *t)
 {
     const struct txn_event *e = s->event;
     if (t->epoch >= EPOCH_LAST && e->fresh_id < 0) {
-        (void)reply_own(s, OUT_NO_PRODUCER_ID);
+        (void)txn_reply_own(s, OUT_NO_PRODUCER_ID);
         return;
     }
     t->next_id = t->epoch >= EPOCH_LAST ? e->fresh_id : NO_ID;
@@ -135,28 +135,28 @@ static void end_second(struct txn_shard *s, struct txn *t)
                  : complete      ? again || e->epoch == t->epoch
                                  : e->epoch == t->epoch;
     if (t->producer_id != e->producer_id && !over)
-        (void)reply_own(s, OUT_INVALID_PRODUCER_ID_MAPPING);
+        (void)txn_reply_own(s, OUT_INVALID_PRODUCER_ID_MAPPING);
     else if (!valid)
-        (void)reply_own(s, OUT_PRODUCER_FENCED);
+        (void)txn_reply_own(s, OUT_PRODUCER_FENCED);
     else if (t->state == STATE_ONGOING)
         end_now(s, t);
     else if (txn_prepared(t))
-        (void)reply_own(s, on_the_way(t, e->commit) ? OUT_CONCURRENT_TRANSACTIONS
+        (void)txn_reply_own(s, on_the_way(t, e->commit) ? OUT_CONCURRENT_TRANSACTIONS
                                                     : OUT_INVALID_TXN_STATE);
     else if (again && reached(t, e->commit))
         answer(s, t, false);
     else if (again || e->commit)
-        (void)reply_own(s, OUT_INVALID_TXN_STATE);
+        (void)txn_reply_own(s, OUT_INVALID_TXN_STATE);
     else
         end_now(s, t); /* an abort of nothing: what the client had on its way is fenced */
 }
 
-void step_end(struct txn_shard *s)
+void txn_on_end(struct txn_shard *s)
 {
     const struct txn_event *e = s->event;
     struct txn *t = txn_find(s, e->id);
     if (t == NULL || (e->version < 2 && t->producer_id != e->producer_id))
-        (void)reply_own(s, OUT_INVALID_PRODUCER_ID_MAPPING);
+        (void)txn_reply_own(s, OUT_INVALID_PRODUCER_ID_MAPPING);
     else if (e->version < 2)
         end_first(s, t);
     else
@@ -176,12 +176,12 @@ static void complete(struct txn_shard *s, struct txn *t)
         t->next_id = NO_ID;
         t->epoch = 0;
     }
-    places_clear(&t->places);
-    record_txn(s, t);
-    waiters_answer(s, t, OUT_AGAIN);
+    txn_places_clear(&t->places);
+    txn_record_state(s, t);
+    txn_waiters_answer(s, t, OUT_AGAIN);
 }
 
-void step_marked(struct txn_shard *s)
+void txn_on_marked(struct txn_shard *s)
 {
     const struct txn_event *e = s->event;
     struct txn *t = txn_find(s, e->id);

@@ -12,7 +12,7 @@ static bool exhausted(int32_t epoch)
 
 static void answer(struct txn_shard *s, const struct txn *t, bool recorded)
 {
-    struct txn_reply *r = reply_own(s, OUT_OK);
+    struct txn_reply *r = txn_reply_own(s, OUT_OK);
     r->producer_id = t->producer_id;
     r->epoch = t->epoch;
     r->after_records = recorded;
@@ -26,8 +26,8 @@ static void begin(struct txn_shard *s, struct txn *t)
     t->start_ms = -1;
     t->update_ms = s->event->wall_ms;
     t->next_id = NO_ID;
-    places_clear(&t->places);
-    record_txn(s, t);
+    txn_places_clear(&t->places);
+    txn_record_state(s, t);
     answer(s, t, true);
 }
 
@@ -36,7 +36,7 @@ static void rotate(struct txn_shard *s, struct txn *t)
 {
     const struct txn_event *e = s->event;
     if (e->fresh_id < 0) {
-        (void)reply_own(s, OUT_NO_PRODUCER_ID);
+        (void)txn_reply_own(s, OUT_NO_PRODUCER_ID);
         return;
     }
     t->previous_id = t->producer_id;
@@ -53,7 +53,7 @@ static void raise_epoch(struct txn_shard *s, struct txn *t)
     if (expects && t->epoch != NO_EPOCH && e->epoch != t->epoch) {
         /* A repetition of what succeeded gets the same answer; anything else is a zombie. */
         if (e->epoch != t->last_epoch) {
-            (void)reply_own(s, OUT_PRODUCER_FENCED);
+            (void)txn_reply_own(s, OUT_PRODUCER_FENCED);
             return;
         }
     } else {
@@ -73,7 +73,7 @@ static bool knows_producer(const struct txn_event *e, const struct txn *t)
 static void make(struct txn_shard *s)
 {
     if (s->event->fresh_id < 0) {
-        (void)reply_own(s, OUT_NO_PRODUCER_ID);
+        (void)txn_reply_own(s, OUT_NO_PRODUCER_ID);
         return;
     }
     struct txn *t = txn_make(s, s->event->id);
@@ -83,11 +83,11 @@ static void make(struct txn_shard *s)
     raise_epoch(s, t);
 }
 
-void step_init(struct txn_shard *s)
+void txn_on_init(struct txn_shard *s)
 {
     const struct txn_event *e = s->event;
     if (e->timeout_ms <= 0 || e->timeout_ms > s->options.max_timeout_ms) {
-        (void)reply_own(s, OUT_INVALID_TXN_TIMEOUT);
+        (void)txn_reply_own(s, OUT_INVALID_TXN_TIMEOUT);
         return;
     }
     struct txn *t = txn_find(s, e->id);
@@ -96,12 +96,12 @@ void step_init(struct txn_shard *s)
         return;
     }
     if (!knows_producer(e, t)) {
-        (void)reply_own(s, OUT_PRODUCER_FENCED);
+        (void)txn_reply_own(s, OUT_PRODUCER_FENCED);
     } else if (txn_prepared(t)) {
-        (void)reply_own(s, OUT_CONCURRENT_TRANSACTIONS);
+        (void)txn_reply_own(s, OUT_CONCURRENT_TRANSACTIONS);
     } else if (t->state == STATE_ONGOING) {
         txn_fence(s, t);
-        (void)reply_own(s, OUT_CONCURRENT_TRANSACTIONS);
+        (void)txn_reply_own(s, OUT_CONCURRENT_TRANSACTIONS);
     } else if (exhausted(t->epoch) && (e->producer_id < 0 || e->epoch == t->epoch)) {
         rotate(s, t);
     } else {

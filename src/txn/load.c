@@ -31,12 +31,12 @@ static bool decode(struct txn_shard *s, const struct wire_message *message, int 
 
 static void load_places(struct txn_shard *s, struct txn *t, const struct transaction_log_value *v)
 {
-    places_clear(&t->places);
+    txn_places_clear(&t->places);
     for (int32_t i = 0; i < v->transaction_partitions_count; i++) {
         for (int32_t j = 0; j < v->transaction_partitions[i].partition_ids_count; j++) {
             struct txn_place p = {v->transaction_partitions[i].topic,
                                   v->transaction_partitions[i].partition_ids[j]};
-            if (!places_add(&t->places, &p)) {
+            if (!txn_places_add(&t->places, &p)) {
                 s->failed = true;
                 return;
             }
@@ -52,7 +52,7 @@ static int32_t last_epoch(const struct transaction_log_value *v)
     return v->producer_epoch > 0 ? v->producer_epoch - 1 : NO_EPOCH;
 }
 
-void step_load(struct txn_shard *s)
+void txn_on_load(struct txn_shard *s)
 {
     struct bytes key = s->event->key, value = s->event->value;
     struct transaction_log_key k;
@@ -93,10 +93,10 @@ static void go_on(struct txn_shard *s, struct txn *t, void *context)
     if (t->state == STATE_ONGOING)
         txn_time(s, t);
     else if (txn_prepared(t))
-        markers_send(s, t);
+        txn_markers_send(s, t);
 }
 
-void step_loaded(struct txn_shard *s)
+void txn_on_loaded(struct txn_shard *s)
 {
     txn_each(s, go_on, NULL);
 }

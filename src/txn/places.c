@@ -20,7 +20,7 @@ static size_t find(const struct places *p, const struct txn_place *one)
     return at;
 }
 
-bool places_have(const struct places *p, const struct txn_place *one)
+bool txn_places_have(const struct places *p, const struct txn_place *one)
 {
     return p->count > 0 && p->table[find(p, one)] != 0;
 }
@@ -41,9 +41,9 @@ static bool grow(struct places *p)
     return true;
 }
 
-bool places_add(struct places *p, const struct txn_place *one)
+bool txn_places_add(struct places *p, const struct txn_place *one)
 {
-    if (places_have(p, one))
+    if (txn_places_have(p, one))
         return true;
     if (p->count == p->room && !grow(p))
         return false;
@@ -58,7 +58,7 @@ bool places_add(struct places *p, const struct txn_place *one)
     return true;
 }
 
-void places_clear(struct places *p)
+void txn_places_clear(struct places *p)
 {
     for (size_t i = 0; i < p->count; i++)
         free((void *)(uintptr_t)p->list[i].topic.at);
@@ -74,7 +74,7 @@ static int by_place(const void *left, const void *right)
     return order != 0 ? order : (a->partition > b->partition) - (a->partition < b->partition);
 }
 
-struct txn_place *places_sorted(struct txn_shard *s, const struct places *p)
+struct txn_place *txn_places_sorted(struct txn_shard *s, const struct places *p)
 {
     struct txn_place *list = take_array(s, struct txn_place, p->count);
     if (list == NULL)

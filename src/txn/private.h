@@ -69,13 +69,13 @@ struct txn_shard {
 };
 
 /* ---- shard.c: the step's tools */
-void *take(struct txn_shard *s, size_t count, size_t size); /* of the arena, zeroed */
-#define take_array(s, type, count) ((type *)take((s), (count), sizeof(type)))
+void *txn_take(struct txn_shard *s, size_t count, size_t size); /* of the arena, zeroed */
+#define take_array(s, type, count) ((type *)txn_take((s), (count), sizeof(type)))
 /* The reply for a token; NULL: out of memory. */
-struct txn_reply *reply(struct txn_shard *s, void *token, enum txn_event_kind kind,
+struct txn_reply *txn_reply_to(struct txn_shard *s, void *token, enum txn_event_kind kind,
                         enum outcome o);
-struct txn_reply *reply_own(struct txn_shard *s, enum outcome o);
-void record(struct txn_shard *s, struct bytes key, struct bytes value);
+struct txn_reply *txn_reply_own(struct txn_shard *s, enum outcome o);
+void txn_record(struct txn_shard *s, struct bytes key, struct bytes value);
 
 /* ---- table.c: transactional ids */
 struct txn *txn_find(const struct txn_shard *s, struct bytes id);
@@ -92,37 +92,37 @@ static inline bool txn_prepared(const struct txn *t)
 void txn_timer_set(struct txn_shard *s, struct txn *t, int64_t ms_from_now);
 
 /* ---- places.c */
-bool places_have(const struct places *p, const struct txn_place *one);
-MUST bool places_add(struct places *p, const struct txn_place *one); /* false: no memory */
-void places_clear(struct places *p);
+bool txn_places_have(const struct places *p, const struct txn_place *one);
+MUST bool txn_places_add(struct places *p, const struct txn_place *one); /* false: no memory */
+void txn_places_clear(struct places *p);
 /* Sorted copy in the arena; NULL: no memory. */
-struct txn_place *places_sorted(struct txn_shard *s, const struct places *p);
+struct txn_place *txn_places_sorted(struct txn_shard *s, const struct places *p);
 
 /* ---- init.c, add.c, end.c */
-void step_init(struct txn_shard *s);
-void step_add(struct txn_shard *s);
-void step_verify(struct txn_shard *s);
-void step_end(struct txn_shard *s);
-void step_marked(struct txn_shard *s);
+void txn_on_init(struct txn_shard *s);
+void txn_on_add(struct txn_shard *s);
+void txn_on_verify(struct txn_shard *s);
+void txn_on_end(struct txn_shard *s);
+void txn_on_marked(struct txn_shard *s);
 /* The timer of a transaction is due: it is aborted, or its markers are tried again. */
 void txn_due(struct txn_shard *s, struct txn *t);
 /* Nobody of an older epoch may go on: the epoch is raised and the open transaction aborted. */
 void txn_fence(struct txn_shard *s, struct txn *t);
 void txn_time(struct txn_shard *s, struct txn *t); /* an open one: sets its timer */
-void markers_send(struct txn_shard *s, struct txn *t);
-void waiters_answer(struct txn_shard *s, struct txn *t, enum outcome o);
-void waiter_due(struct txn_shard *s, struct waiter *w);
-void step_stop(struct txn_shard *s);
+void txn_markers_send(struct txn_shard *s, struct txn *t);
+void txn_waiters_answer(struct txn_shard *s, struct txn *t, enum outcome o);
+void txn_waiter_due(struct txn_shard *s, struct waiter *w);
+void txn_on_stop(struct txn_shard *s);
 
 /* ---- record.c, load.c */
-void record_txn(struct txn_shard *s, const struct txn *t);
-void record_gone(struct txn_shard *s, const struct txn *t);
-void step_load(struct txn_shard *s);
-void step_loaded(struct txn_shard *s);
+void txn_record_state(struct txn_shard *s, const struct txn *t);
+void txn_record_gone(struct txn_shard *s, const struct txn *t);
+void txn_on_load(struct txn_shard *s);
+void txn_on_loaded(struct txn_shard *s);
 
 /* ---- admin.c */
-void step_describe(struct txn_shard *s);
-void step_list(struct txn_shard *s);
-void step_expire(struct txn_shard *s);
+void txn_on_describe(struct txn_shard *s);
+void txn_on_list(struct txn_shard *s);
+void txn_on_expire(struct txn_shard *s);
 
 #endif

@@ -16,7 +16,7 @@ static struct bytes encode(struct txn_shard *s, const struct wire_message *messa
     size_t size;
     uint8_t *at = NULL;
     if (wire_measure(message, version, in, &size) == OUT_OK)
-        at = take(s, 1, size + 2);
+        at = txn_take(s, 1, size + 2);
     if (at == NULL || wire_encode(message, version, in, at + 2, size, NULL, NULL) != OUT_OK) {
         s->failed = true;
         return (struct bytes){0};
@@ -36,7 +36,7 @@ static void fill_places(struct txn_shard *s, const struct txn *t,
                         struct transaction_log_value *value)
 {
     size_t count = t->places.count;
-    struct txn_place *list = places_sorted(s, &t->places);
+    struct txn_place *list = txn_places_sorted(s, &t->places);
     PARTITIONS *topics = take_array(s, PARTITIONS, count);
     int32_t *ids = take_array(s, int32_t, count);
     if (list == NULL || topics == NULL || ids == NULL)
@@ -52,7 +52,7 @@ static void fill_places(struct txn_shard *s, const struct txn *t,
     }
 }
 
-void record_txn(struct txn_shard *s, const struct txn *t)
+void txn_record_state(struct txn_shard *s, const struct txn *t)
 {
     struct transaction_log_value value;
     wire_defaults(&wire_transaction_log_value, &value);
@@ -69,11 +69,11 @@ void record_txn(struct txn_shard *s, const struct txn *t)
     if (t->state != STATE_EMPTY)
         fill_places(s, t, &value);
     if (!s->failed)
-        record(s, key_of(s, t),
+        txn_record(s, key_of(s, t),
                encode(s, &wire_transaction_log_value, s->options.value_version, &value));
 }
 
-void record_gone(struct txn_shard *s, const struct txn *t)
+void txn_record_gone(struct txn_shard *s, const struct txn *t)
 {
-    record(s, key_of(s, t), (struct bytes){0});
+    txn_record(s, key_of(s, t), (struct bytes){0});
 }

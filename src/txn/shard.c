@@ -66,7 +66,7 @@ void txn_count(const struct txn_shard *s, struct txn_counts *counts)
 
 /* ---- the step's tools ---- */
 
-void *take(struct txn_shard *s, size_t count, size_t size)
+void *txn_take(struct txn_shard *s, size_t count, size_t size)
 {
     void *at = arena_take_zeroed(s->todo->arena, count, size);
     if (at == NULL)
@@ -74,7 +74,7 @@ void *take(struct txn_shard *s, size_t count, size_t size)
     return at;
 }
 
-struct txn_reply *reply(struct txn_shard *s, void *token, enum txn_event_kind kind,
+struct txn_reply *txn_reply_to(struct txn_shard *s, void *token, enum txn_event_kind kind,
                         enum outcome o)
 {
     struct txn_reply *r;
@@ -93,12 +93,12 @@ struct txn_reply *reply(struct txn_shard *s, void *token, enum txn_event_kind ki
     return r;
 }
 
-struct txn_reply *reply_own(struct txn_shard *s, enum outcome o)
+struct txn_reply *txn_reply_own(struct txn_shard *s, enum outcome o)
 {
-    return reply(s, s->event->token, s->event->kind, o);
+    return txn_reply_to(s, s->event->token, s->event->kind, o);
 }
 
-void record(struct txn_shard *s, struct bytes key, struct bytes value)
+void txn_record(struct txn_shard *s, struct bytes key, struct bytes value)
 {
     struct step_record *r = take_array(s, struct step_record, 1);
     if (r == NULL)
@@ -112,11 +112,11 @@ void record(struct txn_shard *s, struct bytes key, struct bytes value)
 
 /* ---- steps ---- */
 
-static void step_timer(struct txn_shard *s)
+static void txn_on_timer(struct txn_shard *s)
 {
     struct heap_node *n;
     while ((n = heap_first(&s->patience)) != NULL && n->key <= s->event->now_ms && !s->failed)
-        waiter_due(s, container_of(n, struct waiter, timer));
+        txn_waiter_due(s, container_of(n, struct waiter, timer));
     while ((n = heap_first(&s->timers)) != NULL && n->key <= s->event->now_ms && !s->failed) {
         heap_remove(&s->timers, n);
         txn_due(s, container_of(n, struct txn, timer));
@@ -124,18 +124,18 @@ static void step_timer(struct txn_shard *s)
 }
 
 static void (*const steps[TXN_EVENT_KINDS])(struct txn_shard *) = {
-    [TXN_INIT] = step_init,
-    [TXN_ADD] = step_add,
-    [TXN_VERIFY] = step_verify,
-    [TXN_END] = step_end,
-    [TXN_DESCRIBE] = step_describe,
-    [TXN_LIST] = step_list,
-    [TXN_MARKED] = step_marked,
-    [TXN_TIMER] = step_timer,
-    [TXN_LOAD] = step_load,
-    [TXN_LOADED] = step_loaded,
-    [TXN_EXPIRE] = step_expire,
-    [TXN_STOP] = step_stop,
+    [TXN_INIT] = txn_on_init,
+    [TXN_ADD] = txn_on_add,
+    [TXN_VERIFY] = txn_on_verify,
+    [TXN_END] = txn_on_end,
+    [TXN_DESCRIBE] = txn_on_describe,
+    [TXN_LIST] = txn_on_list,
+    [TXN_MARKED] = txn_on_marked,
+    [TXN_TIMER] = txn_on_timer,
+    [TXN_LOAD] = txn_on_load,
+    [TXN_LOADED] = txn_on_loaded,
+    [TXN_EXPIRE] = txn_on_expire,
+    [TXN_STOP] = txn_on_stop,
 };
 
 /* The request's own answer when the step could not give it: only for want of memory. */
@@ -144,7 +144,7 @@ static void answer_own(struct txn_shard *s)
     if (s->own == NULL || s->own_used || s->own_waits)
         return;
     check(s->failed);
-    (void)reply_own(s, OUT_NO_MEMORY);
+    (void)txn_reply_own(s, OUT_NO_MEMORY);
 }
 
 static int64_t first_of(const struct heap *h)

@@ -90,7 +90,7 @@ void txn_remove(struct txn_shard *s, struct txn *t)
     s->count--;
     check(list_empty(&t->waiters));
     heap_remove(&s->timers, &t->timer);
-    places_clear(&t->places);
+    txn_places_clear(&t->places);
     free(t);
 }
 

@@ -125,7 +125,7 @@ int bench_step(struct bench *b, struct group_event *e)
     e->now_ms = b->now;
     e->wall_ms = b->wall;
     int token = 0;
-    if (e->kind <= GROUP_DELETE) {
+    if (e->kind <= GROUP_TXN_END) {
         token = ++b->next_token;
         expect(token < TOKENS);
         e->token = (void *)(intptr_t)token;
