@@ -14,7 +14,6 @@
 #include "watch/watch.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +21,6 @@
 #define STOP_GRACE_MS 1000
 #define EXIT_USAGE 2
 #define DESCRIPTORS_LEAST 256
-#define FREE_KEPT MiB(16)   /* of each arena */
-#define MAPPED_LEAST MiB(4) /* an allocation of this size has pages of its own */
 
 extern char **environ;
 
@@ -166,8 +163,7 @@ static int serve(struct server *s)
     size_t files = os_files_limit();
     /* What is freed is soon wanted again: given back at once, as is usual, a quarter of the CPU of
      * messages that go from reactor to reactor was spent on page faults. */
-    mallopt(M_TRIM_THRESHOLD, FREE_KEPT);
-    mallopt(M_MMAP_THRESHOLD, MAPPED_LEAST);
+    os_keep_memory();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);

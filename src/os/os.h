@@ -111,6 +111,8 @@ void os_thread_join(struct os_thread **thread);
 /* Raises the limit of open files to what is allowed; returns what it is then. */
 size_t os_files_limit(void);
 size_t os_resident_bytes(void);
+/* Once, before threads start: freed memory is kept for a while, since it is soon wanted again. */
+void os_keep_memory(void);
 /* Gives free memory of the heap back to the system. Takes milliseconds after a burst: when idle. */
 void os_trim_memory(void);
 int64_t os_cpu_ms(void); /* user and system time of the process */

@@ -17,10 +17,25 @@ static int64_t clock_ns(clockid_t which)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* A sanitizer's heap is another one, and touching malloc's own then upsets the C library. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+void os_keep_memory(void) {}
+void os_trim_memory(void) {}
+#else
+#define FREE_KEPT MiB(16)   /* of each arena */
+#define MAPPED_LEAST MiB(4) /* an allocation of this size has pages of its own */
+
+void os_keep_memory(void)
+{
+    mallopt(M_TRIM_THRESHOLD, FREE_KEPT);
+    mallopt(M_MMAP_THRESHOLD, MAPPED_LEAST);
+}
+
 void os_trim_memory(void)
 {
     malloc_trim(0);
 }
+#endif
 
 int64_t os_now_ns(void)
 {

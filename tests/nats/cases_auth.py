@@ -215,7 +215,7 @@ def may_connect(server):
     try:
         Peer(server).close()
         return True
-    except (AssertionError, Closed, ConnectionResetError):
+    except (AssertionError, Closed, ConnectionError):
         return False
 
 
