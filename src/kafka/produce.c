@@ -249,13 +249,15 @@ static struct produce_state *wait_state(struct call *c)
 
 /* ---- transactions ---- */
 
-/* Whether a look-up is needed: not while the transaction is open in the partition. */
-static bool must_look_up(struct partition *p, const struct wire_records *r, uint32_t *guard)
+/* Whether a look-up is needed: not while the transaction is open in the partition. The guard is for
+ * transactions that end without a new epoch. */
+static bool must_look_up(struct partition *p, const struct wire_records *r, bool adds,
+                         uint32_t *guard)
 {
     struct store_producer now;
     int32_t epoch = (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT);
     store_producer(p->store, (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT), &now);
-    *guard = now.guard;
+    *guard = adds ? 0 : now.guard;
     return !now.open || now.epoch != epoch;
 }
 
@@ -287,7 +289,7 @@ static void note_topic(struct call *c, struct produce_state *s,
         struct partition *p = topic_partition(t, data->index);
         size_t entry = first + (size_t)i;
         if (p != NULL && !t->internal && data->records.size >= LOG_BATCH_HEADER &&
-            transactional(&data->records) && must_look_up(p, &data->records, &s->guards[entry]))
+            transactional(&data->records) && must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
             note(c, s, t, data->index, &data->records, entry);
     }
 }

@@ -139,8 +139,8 @@ enum verdict txn_offset_commit_handle(struct call *c)
         return REQ_DONE;
     }
     store_producer(p->store, in->producer_id, &now);
-    m->guard = now.guard;
     bool adds = c->version >= ADDS_SINCE;
+    m->guard = adds ? 0 : now.guard; /* with a new epoch at each end nothing can come late */
     if ((now.open && now.epoch == in->producer_epoch) ||
         (!adds && !c->config->transaction_verification))
         return commit(c);

@@ -16,6 +16,7 @@ final class Main {
             AdminCases.run();
             DataCases.run();
             GroupCases.run();
+            TxnCases.run();
         }
         int status = Tap.finish();
         Client.admin.close(java.time.Duration.ofSeconds(2));
