@@ -289,7 +289,8 @@ static void note_topic(struct call *c, struct produce_state *s,
         struct partition *p = topic_partition(t, data->index);
         size_t entry = first + (size_t)i;
         if (p != NULL && !t->internal && data->records.size >= LOG_BATCH_HEADER &&
-            transactional(&data->records) && must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
+            transactional(&data->records) &&
+            must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
             note(c, s, t, data->index, &data->records, entry);
     }
 }

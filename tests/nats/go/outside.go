@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -35,10 +36,17 @@ func leftOut(why string) {
 	os.Exit(77)
 }
 
-// Below the range that outgoing connections take theirs from.
+var nextPort = atomic.Int32{}
+
+func init() {
+	nextPort.Store(int32(rand.Intn(10000)))
+}
+
+// Below the range that outgoing connections take theirs from, and never one twice: between this
+// look and the server's own listening, another server of these tests could be given it.
 func freePort(host string) int {
 	for {
-		port := 20000 + rand.Intn(10000)
+		port := 20000 + int(nextPort.Add(1))%10000
 		if l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
 			l.Close()
 			return port
