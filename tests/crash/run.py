@@ -23,10 +23,12 @@ from client import Client, Lost, Refused, records  # noqa: E402
 from load import PASSING, Member, Producer, World, committed  # noqa: E402
 from model import Broken, Model  # noqa: E402
 from tap import Tap  # noqa: E402
+import txn  # noqa: E402
 
 TOPIC, PARTITIONS = "crash", 3
 PRODUCERS = [-1, 1, -1, 1]  # acks of each
 MEMBERS = ["pair", "pair", "alone"]
+TRANSACTORS = 2
 
 
 class Soak:
@@ -47,6 +49,10 @@ class Soak:
         self.groups = [] if options.producers_only else sorted(set(MEMBERS))
         if self.groups:
             self.workers += [Member(self.world, i, group) for i, group in enumerate(MEMBERS)]
+        self.txns = txn.TxnModel(TRANSACTORS)
+        self.transactors = [] if options.producers_only else [
+            txn.Transactor(self.world, i, self.txns) for i in range(TRANSACTORS)]
+        self.workers += self.transactors
         self.start_seconds = 0.0
 
     def start(self):
@@ -57,6 +63,7 @@ class Soak:
     def begin(self):
         self.start()
         self.patiently(lambda client: client.create_topic(TOPIC, PARTITIONS, {"segment.bytes": str(1 << 20)}))
+        self.patiently(lambda client: client.create_topic(txn.TOPIC, txn.PARTITIONS, {"segment.bytes": str(1 << 20)}))
         for worker in self.workers:
             worker.start()
 
@@ -108,6 +115,8 @@ class Soak:
         self.patiently(self.read_new)
         count = self.model.compare()
         self.check_groups()
+        if self.transactors:
+            self.patiently(lambda client: txn.check(client, self.txns, self.transactors))
         return f"{count} acknowledged batches and read records, log ends {[len(log) for log in self.model.log]}"
 
     def read_new(self, client):
@@ -167,7 +176,10 @@ class Soak:
         low = [name for name in names if totals[name] < self.options.rounds]
         if low:
             raise Broken(f"hardly any {low} in {self.options.rounds} rounds: {totals}")
-        return f"{totals}, longest start {self.start_seconds * 1000:.0f} ms"
+        few = [how for how, count in self.txns.totals.items() if count == 0]
+        if self.transactors and few and self.options.rounds >= 10:
+            raise Broken(f"no transactions that ended in {few}: {self.txns.totals}")
+        return f"{totals}, transactions {self.txns.totals}, longest start {self.start_seconds * 1000:.0f} ms"
 
 
 def main():
