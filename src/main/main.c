@@ -52,11 +52,12 @@ static enum outcome open_net(struct server *s)
     for (int32_t i = 0; i < c->listener_count; i++)
         o.listeners[o.listener_count++] = (struct net_listener){
             .name = c->listeners[i].name, .host = c->listeners[i].host,
-            .port = c->listeners[i].port, .door = &kafka_door};
+            .port = c->listeners[i].port, .door = &kafka_door,
+            .option = c->listener_count == 1 ? "--port" : "listeners="};
     if (c->nats_port > 0)
         o.listeners[o.listener_count++] = (struct net_listener){
             .name = "NATS", .host = c->listeners[0].host, .port = c->nats_port,
-            .door = &nats_door};
+            .door = &nats_door, .option = "--nats-port"};
     return net_open(&o, &s->net);
 }
 

@@ -31,7 +31,8 @@ static enum outcome open_listeners(struct net *net)
         const struct net_listener *l = &net->options.listeners[i];
         enum outcome o = os_bind(l->host, l->port, &net->listen_fd[i], &net->port[i]);
         if (o != OUT_OK)
-            return o;
+            return l->option == NULL ? o : outcome_add(o, "the port of %s (%s chooses another)",
+                                                       l->name, l->option);
     }
     net->reserve_fd = os_reserve();
     return OUT_OK;

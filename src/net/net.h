@@ -21,6 +21,7 @@ struct net_listener {
     const char *host;
     int port;         /* 0: any; net_port() tells */
     const struct door *door;
+    const char *option;       /* chooses the port, for the sentence when it can't be had; or NULL */
 };
 
 struct net_options {

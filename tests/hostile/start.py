@@ -44,7 +44,11 @@ def port_in_use(options, folder):
         taken.bind(("127.0.0.1", free_port()))
         taken.listen()
         port = taken.getsockname()[1]
-        return refused(make(options, folder, port=port), [str(port), "use"])
+        refused(make(options, folder + "/http", options=["--metrics-port", str(port)]),
+                [str(port), "in use", "--metrics-port"])
+        refused(make(options, folder + "/nats", options=["--nats-port", str(port)]),
+                [str(port), "in use", "--nats-port"])
+        return refused(make(options, folder, port=port), [str(port), "in use", "--port chooses another"])
 
 
 def locked_directory(options, folder):

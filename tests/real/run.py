@@ -125,7 +125,7 @@ class FluxMQ(Broker):
         with open(os.path.join(self.folder, "server.out"), "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "--port", str(self.port), "--data-dir", self.data, "--metrics-port", "0",
-                 "--advertised-listener", self.address, *self.more],
+                 "--nats-port", "0", "--advertised-listener", self.address, *self.more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         self.wait_for_port()
 
