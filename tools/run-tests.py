@@ -44,6 +44,7 @@ SUITES = {
     "tidy": (script("tools/tidy.py", "--tap"), 60),
     "tidy-self": (script("tests/tools/tidy_test.py"), 60),
     "docs": (script("tools/docs.py", "--check"), 60),
+    "budget": (script("tests/budget/run.py", "--callgrind"), 120),
     "http": (script("tests/http/run.py"), 60),
     "cli": (script("tests/cli/run.py"), 120),
     "memory": (script("tests/memory/run.py"), 120),
@@ -87,7 +88,8 @@ LISTS = {
     "check": CHECK,
     "asan": ASAN,
     "tsan": TSAN,
-    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats",
+    "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
+             "nats",
              "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush",
              "crash"],
 }

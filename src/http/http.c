@@ -257,7 +257,8 @@ enum outcome http_start(const struct http_options *o, struct http **out)
     if (result != OUT_OK) {
         os_close(h->fd);
         free(h);
-        return outcome_add(result, "the port of metrics and health (--metrics-port chooses another)");
+        return outcome_add(result,
+                           "the port of metrics and health (--metrics-port chooses another)");
     }
     h->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, serve, h, MHD_OPTION_LISTEN_SOCKET, h->fd,
