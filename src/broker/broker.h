@@ -47,6 +47,7 @@ struct partition {
     bool flush_queued;         /* in the flusher's queue or being flushed */
     struct list flush_node;    /* in the flusher's queue */
     _Atomic(void *) followed;  /* the follower's */
+    _Atomic int64_t held_ns;   /* the follower's: see partition_held_ms */
     char *gone;                /* where the directory of a deleted one is now */
     int64_t unflushed_ms;      /* control thread: since when records wait for the disk, 0 none do */
     int64_t first_dirty;       /* control thread: compacted up to here */
@@ -140,6 +141,19 @@ struct broker_follower {
     void (*gone)(void *followed);
 };
 void broker_follow(struct broker *b, const struct broker_follower *f);
+
+/* How long those who append shall wait before they go on; 0: not at all. While the follower has a
+ * subscriber that may lose nothing and takes nothing (`held_ns`: monotonic, 0: it has none) it is
+ * as long as that has lasted, a second at most. */
+#define PARTITION_HELD_MS_MAX 1000
+static inline int32_t partition_held_ms(const struct partition *p, int64_t now_ns)
+{
+    int64_t since = atomic_load_explicit(&p->held_ns, memory_order_relaxed);
+    if (likely(since == 0))
+        return 0;
+    int64_t ms = (now_ns - since) / 1000000;
+    return (int32_t)MIN(MAX(ms, 1), PARTITION_HELD_MS_MAX);
+}
 
 /* ---- group commit ---- */
 

@@ -51,6 +51,8 @@ struct request {
     void (*cancel)(struct request *); /* home thread, once: see below; may be NULL */
     void (*then)(struct request *);   /* what request_return runs */
     void *work;                /* of whoever parked it */
+    int32_t mute_ms;           /* set with the verdict or before completing: nothing more of its
+                                  connection is served for so long */
 
     /* net's */
     struct conn *conn;         /* NULL: orphan */

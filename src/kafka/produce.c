@@ -98,6 +98,9 @@ static bool append(struct call *c, struct partition *p, const struct wire_record
     out->base_offset = done.base_offset;
     out->log_append_time_ms = done.log_append_time_ms;
     *end_offset = done.last_offset + 1;
+    int32_t held_ms = partition_held_ms(p, c->request->home->now_ns);
+    if (unlikely(held_ms > c->request->mute_ms))
+        c->request->mute_ms = held_ms;
     if (!done.duplicate) {
         count(messages_produced, (uint64_t)(done.last_offset - done.base_offset + 1));
         count(bytes_produced, records->size);
@@ -346,6 +349,16 @@ static enum verdict look_up(struct call *c)
     return v;
 }
 
+/* A live subscriber that may lose nothing is full: the client is told to wait, and its connection
+ * is not served before it has. */
+static void throttle(struct call *c)
+{
+    struct produce_response *out = c->out;
+    out->throttle_time_ms = c->request->mute_ms;
+    if (unlikely(out->throttle_time_ms > 0))
+        count(produce_throttled, 1);
+}
+
 static enum verdict run(struct call *c)
 {
     const struct produce_request *in = c->in;
@@ -361,6 +374,7 @@ static enum verdict run(struct call *c)
             good &= serve_topic(c, t, first, &out->responses[out->responses_count++]);
         first += (size_t)t->partition_data_count;
     }
+    throttle(c);
     if (in->acks == 0)
         return good ? REQ_NO_REPLY : REQ_CLOSE;
     struct produce_state *state = c->state;

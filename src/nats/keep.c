@@ -3,6 +3,7 @@
  * What happens by time: clients that do not say who they are, pings and their answers, clients that
  * take nothing of what waits for them, the end of a lame duck.
  */
+#include "broker/broker.h"
 #include "nats/private.h"
 
 #define MS INT64_C(1000000)
@@ -135,16 +136,60 @@ void nats_stall_note(struct nats_shard *h, struct bytes subject)
         atomic_store_explicit(&h->nats->stalling_until, until, memory_order_relaxed);
 }
 
+void nats_slow_over(struct nats_session *s)
+{
+    if (s->slow_for != NULL)
+        partition_drop(s->slow_for);
+    s->slow_for = NULL;
+}
+
+static bool must_wait(const struct nats_session *s, int64_t now_ns)
+{
+    return s->slow_for != NULL && !s->closing && now_ns < s->slow_until &&
+           partition_held_ms(s->slow_for, now_ns) > 0;
+}
+
 static void stall_over(struct shard_timer *timer, int64_t now_ns)
 {
     struct nats_shard *h = container_of(timer, struct nats_shard, stall);
-    (void)now_ns;
-    for (struct list *node; (node = list_pop(&h->stalled)) != NULL;) {
+    bool more = false;
+    list_each(node, &h->stalled)
+        more |= must_wait(container_of(node, struct nats_session, stalled), now_ns);
+    if (more && shard_timer_set(h->shard, timer, now_ns + STALL_MS * MS) != OUT_OK)
+        more = false; /* nobody would come again: all go on */
+    list_each_safe(node, after, &h->stalled) {
         struct nats_session *s = container_of(node, struct nats_session, stalled);
+        if (more && must_wait(s, now_ns))
+            continue;
+        list_remove(node);
         s->is_stalled = false;
+        nats_slow_over(s);
         if (!s->closing)
             link_resume(s->link);
     }
+}
+
+/* Nothing of it is read until stall_over; false: no memory for the timer. */
+static bool pause_for_now(struct nats_session *s)
+{
+    struct nats_shard *h = s->home;
+    h->stall.fire = stall_over;
+    if (!heap_holds(&h->stall.node) &&
+        shard_timer_set(h->shard, &h->stall, h->shard->now_ns + STALL_MS * MS) != OUT_OK)
+        return false;
+    s->is_stalled = true;
+    list_push(&h->stalled, &s->stalled);
+    link_pause(s->link);
+    return true;
+}
+
+void nats_slow(struct nats_session *s, struct partition *p, int32_t most_ms)
+{
+    if (s->closing || s->is_stalled || !pause_for_now(s))
+        return;
+    count(produce_throttled, 1);
+    s->slow_for = partition_hold(p);
+    s->slow_until = s->home->shard->now_ns + most_ms * MS;
 }
 
 void nats_stall(struct nats_session *s, struct bytes subject)
@@ -152,17 +197,11 @@ void nats_stall(struct nats_session *s, struct bytes subject)
     struct nats_shard *h = s->home;
     int64_t now = h->shard->now_ns;
     uint64_t published = s->in_bytes + s->in_messages * 64;
-    if (s->closing || s->is_held || published - s->stall_mark < STALL_BYTES ||
+    if (s->closing || s->is_held || s->is_stalled || published - s->stall_mark < STALL_BYTES ||
         atomic_load_explicit(stall_of(h->nats, subject), memory_order_relaxed) <= now)
         return;
     s->stall_mark = published;
-    h->stall.fire = stall_over;
-    if (list_empty(&h->stalled) &&
-        shard_timer_set(h->shard, &h->stall, now + STALL_MS * MS) != OUT_OK)
-        return;
-    s->is_stalled = true;
-    list_push(&h->stalled, &s->stalled);
-    link_pause(s->link);
+    (void)pause_for_now(s);
 }
 
 /* ---- lame duck ---- */

@@ -29,6 +29,7 @@ enum nats_count {
 };
 
 struct nats_session;
+struct partition;
 
 struct nats_shard {
     struct nats *nats;
@@ -109,6 +110,8 @@ struct nats_session {
     uint64_t sent_mark;           /* while pressed: what was sent when there was progress last */
     int64_t mark_ns;
     uint64_t stall_mark;          /* what it had published when it was slowed last */
+    struct partition *slow_for;   /* held; it publishes there, and is slowed until there is room */
+    int64_t slow_until;           /* monotonic ns: or until then */
     uint8_t protocol, pings_out;
     bool verbose : 1, pedantic : 1, echo : 1, headers : 1, no_responders : 1;
     bool connected : 1;           /* CONNECT was seen */
@@ -216,6 +219,10 @@ void nats_relieved(struct nats_session *s);
 void nats_stall_note(struct nats_shard *h, struct bytes subject);
 /* It has just published this. */
 COLD void nats_stall(struct nats_session *s, struct bytes subject);
+/* It publishes to a partition that is held back: it waits for that to end, but not longer. */
+COLD void nats_slow(struct nats_session *s, struct partition *p, int32_t most_ms);
+/* What it waits for is no longer of interest. */
+void nats_slow_over(struct nats_session *s);
 void nats_duck(struct mail *mail);
 
 #endif

@@ -105,6 +105,7 @@ static void closed(struct link *l)
     list_remove(&s->stalled);
     if (s->counted)
         atomic_fetch_sub(&s->home->nats->connections, 1);
+    nats_slow_over(s);
     nats_check_forget(s);
     nats_replies_free(s->replies);
     free(s->about);

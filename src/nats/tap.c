@@ -136,6 +136,17 @@ static enum progress read_on(struct tap *t, const struct nats_topic *topic)
     return t->position < end && t->position > before ? TAP_MORE : TAP_DONE;
 }
 
+/* Whether those who append are to wait: from the first time that a full subscription stopped us
+ * until we have read all there is. */
+static void note_held(struct tap *t, enum progress progress)
+{
+    _Atomic int64_t *held_ns = &t->partition->held_ns;
+    if (progress == TAP_DONE)
+        atomic_store_explicit(held_ns, 0, memory_order_relaxed);
+    else if (progress == TAP_HELD && t->held_by.full != 0 && atomic_load(held_ns) == 0)
+        atomic_store_explicit(held_ns, t->home->shard->now_ns, memory_order_relaxed);
+}
+
 /* Home thread; holds the partition for the time being. */
 static void run(struct tap *t)
 {
@@ -152,12 +163,14 @@ static void run(struct tap *t)
     nats_topic_patterns(named, &topic);
     if (!anybody(t, &topic)) {
         t->position = -1;
+        note_held(t, TAP_DONE);
         partition_drop(p);
         return;
     }
     if (t->position < 0)
         t->position = from;
     enum progress progress = t->position < 0 ? TAP_DONE : read_on(t, &topic);
+    note_held(t, progress);
     if (progress == TAP_HELD && list_empty(&t->held)) {
         partition_hold(p);
         list_push(&t->home->taps_held, &t->held);

@@ -352,6 +352,9 @@ bool nats_topic_publish(struct nats_session *s, struct live_message *m)
     }
     if (m->reply.size > 0)
         (void)want_answer(b, m->reply);
+    int32_t held_ms = partition_held_ms(p, h->shard->now_ns);
+    if (unlikely(held_ms > 0))
+        nats_slow(s, p, held_ms);
     size_t size = log_builder_add(&b->builder, m->timestamp_ms, parts.key, parts.value,
                                   parts.headers, parts.header_count);
     if (size >= BATCH_BYTES || size >= (size_t)t.topic->config.max_message_bytes / 2)

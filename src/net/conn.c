@@ -97,6 +97,7 @@ void conn_close(struct conn *c)
     list_remove(&c->node);
     list_remove(&c->ready);
     list_remove(&c->hungry);
+    shard_timer_cancel(&c->unmute);
     c->orphan_count = 1; /* ours, until the end of this function */
     orphan_requests(c);
     conn_release_buffer(c);
@@ -138,6 +139,26 @@ void conn_charge(struct conn *c, struct request *r)
     r->charged = now;
 }
 
+static void unmute(struct shard_timer *timer, int64_t now_ns)
+{
+    struct conn *c = container_of(timer, struct conn, unmute);
+    (void)now_ns;
+    c->muted = false;
+    conn_ready(c); /* served at the end of the turn */
+}
+
+/* A peer that is to slow down: what it sends stays in the kernel meanwhile. */
+void conn_mute(struct conn *c, struct request *r)
+{
+    struct shard *home = &c->reactor->shard;
+    int64_t until = home->now_ns + (int64_t)r->mute_ms * 1000000;
+    if (likely(r->mute_ms == 0))
+        return;
+    r->mute_ms = 0;
+    c->unmute.fire = unmute;
+    c->muted = shard_timer_set(home, &c->unmute, until) == OUT_OK;
+}
+
 /* What the door said about a request. True: the next frame may be served. */
 static bool settle(struct conn *c, struct request *r, enum verdict v)
 {
@@ -145,6 +166,7 @@ static bool settle(struct conn *c, struct request *r, enum verdict v)
     if (r->complete) /* it was completed before serve() returned */
         v = r->state;
     r->state = v;
+    conn_mute(c, r);
     switch (v) {
     case REQ_PARKED:
     case REQ_PIPELINED:
@@ -205,7 +227,7 @@ static bool is_blocked(const struct conn *c)
 {
     if (c->stream != NULL)
         return link_blocked(c);
-    if (c->unsent || c->request_count >= PIPELINE_MAX ||
+    if (c->muted || c->unsent || c->request_count >= PIPELINE_MAX ||
         (int64_t)c->charged >= c->reactor->net->options.connection_bytes_max)
         return true;
     if (list_empty(&c->requests))

@@ -79,6 +79,8 @@ struct conn {
     bool half_closed;          /* the peer said that it sends no more; bytes may be left */
     bool ended;                /* nothing more is read */
     bool closing;              /* close now, the rest of the replies is void */
+    bool muted;                /* until `unmute`: its door asked for it */
+    struct shard_timer unmute;
     char address[OS_ADDRESS_SIZE];
 };
 
@@ -138,6 +140,7 @@ void conn_poll(struct conn *c);          /* registers what it waits for */
 void conn_active(struct conn *c);        /* something moved */
 void conn_cancel(struct conn *c);        /* asks what is under way to be quick */
 void conn_charge(struct conn *c, struct request *r);
+void conn_mute(struct conn *c, struct request *r); /* if the request's door asked for it */
 void conn_orphan_gone(struct conn *c);
 
 /* receive.c */

@@ -74,6 +74,7 @@ static void complete(struct request *q, enum verdict v)
     check(r->outstanding > 0);
     r->outstanding--;
     if (c != NULL) {
+        conn_mute(c, q);
         conn_charge(c, q);
         conn_ready(c);
         return;

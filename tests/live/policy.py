@@ -375,8 +375,78 @@ def everything_is_accounted_for(binary):
     return f"seed {seed}: " + ", ".join(f"{x} {now[x]:.0f}" for x in ("matched_total", *SUMMED))
 
 
-CASES = [who_is_held, who_says_the_policy, topics_have_a_policy, prefixes_have_a_time_to_live,
-         kafka_sees_no_expired_record, presets, reloading,
+def produce(client, topic, value, acks=-1):
+    """For how long the producer is told to wait, in ms."""
+    data = batch([(None, value, [])])
+    if acks == 0:
+        client.send_produce(topic, 0, data, 0)
+        return None
+    answer = client.call("Produce", 9, {"transactionalId": None, "acks": acks, "timeoutMs": 5000, "topicData": [
+        {"name": topic, "partitionData": [{"index": 0, "records": data}]}]})
+    part, = answer["responses"][0]["partitionResponses"]
+    assert part["errorCode"] == 0, part
+    return answer["throttleTimeMs"]
+
+
+def took(what, *arguments):
+    """How long a call takes, in ms."""
+    begin = time.monotonic()
+    what(*arguments)
+    return (time.monotonic() - begin) * 1000
+
+
+def block_slows_producers(binary):
+    """Who produces to a topic whose subscriber is full and loses nothing: told to wait, and not served meanwhile."""
+    with World(binary, {"nats.write.deadline.ms": 600000}) as w:
+        w.kafka.create_topic("t", 1, {"live.overflow": "block", "live.backlog": "4"})
+        w.kafka.create_topic("other", 1)
+        taker, giver, count = w.nats(), w.nats(), 0
+        sid = taker.subscribe("t")
+        one, two = Client(w.broker.port), Client(w.broker.port)
+        longest = 0
+        while longest < 300:
+            assert count < 2000, "nobody was told to wait"
+            longest = produce(one, "t", b"%d " % count + BIG)
+            count += 1
+        assert longest <= 1000
+        assert took(two.ends, "t", 1) < 200 > took(produce, two, "other", b"x"), "others wait too"
+        assert produce(two, "other", b"x") == 0
+        assert took(one.ends, "t", 1) > longest / 2, "the connection was served all the time"
+        produce(two, "t", b"%d " % count + BIG, 0)  # nobody can tell it
+        assert took(two.ends, "t", 1) > longest / 2, "acks=0 is a way around"
+        count += 1
+        giver.publish("t", b"%d " % count + BIG)
+        assert took(giver.flush) > longest / 2
+        count += 1
+        got = []
+        while len(got) < count:
+            got.append(int(taker.next(sid=sid).payload.split()[0]))
+        assert got == list(range(count))
+        wait_until(lambda: produce(one, "t", b"last") == 0, 5, "the end of waiting")
+        assert took(giver.flush) < 200
+        assert w.live()["produce_throttled_total"] >= 3
+        taker.close()
+        for n in (giver, one, two):
+            n.close()
+        return f"after {count} messages told to wait {longest} ms"
+
+
+def block_ends_with_its_subscriber(binary):
+    """Whoever waited goes on at once when the one they wait for is gone."""
+    with World(binary, {"nats.write.deadline.ms": 600000}) as w:
+        w.kafka.create_topic("t", 1, {"live.overflow": "block", "live.backlog": "4"})
+        taker, giver = w.nats(), w.nats()
+        taker.subscribe("t")
+        wait_until(lambda: produce(w.kafka, "t", BIG) > 500, 30, "the producer is told to wait")
+        taker.close()
+        wait_until(lambda: produce(w.kafka, "t", b"x") == 0, 5, "the end of waiting")
+        giver.publish("t", b"x")
+        assert took(giver.flush) < 400
+        giver.close()
+
+
+CASES = [who_is_held, block_slows_producers, block_ends_with_its_subscriber, who_says_the_policy,
+         topics_have_a_policy, prefixes_have_a_time_to_live, kafka_sees_no_expired_record, presets, reloading,
          everything_is_accounted_for]
 
 
