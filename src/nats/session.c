@@ -148,8 +148,11 @@ static void carry_out(struct nats_session *s, const struct nats_op *op)
     case NATS_PONG: pong(s); break;
     case NATS_CONNECT: nats_connect(s, op->argument); break;
     case NATS_INFO:
-    case NATS_OK:
-    case NATS_ERR: break;
+    case NATS_OK: break;
+    case NATS_ERR: /* it has given up */
+        watch_peer(WATCH_INFO, "nats", "%s:%d gives up: -ERR", s->link->peer, s->link->peer_port);
+        nats_end(s, NULL);
+        break;
     default: impossible("the parser gave an unknown verb");
     }
 }

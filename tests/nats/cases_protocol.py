@@ -83,7 +83,8 @@ TOLD = (b"PUBS foo 2\r\nok\r\n", b"SUBZZZ foo 1\r\n", b"HELLO\r\n", b"PUB foo 2\
         b" PING\r\n", b"A+ foo\r\n", b"RS+ a b\r\n", b"PUB a 1\r\nx\n")
 SILENT = (b"PUB foo x\r\n", b"PUB foo 1234567890\r\n", b"PUB foo -1\r\n", b"SUB foo\r\n", b"PUB a b c 1\r\n",
           b"PUB a\r\n", b"SUB a b c d\r\n", b"HPUB foo 5 2\r\nok\r\n", b"CONNECT []\r\n", b"CONNECT {\r\n",
-          b"CONNECT\r\n", b"CONNECT {} trailing\r\n", b'CONNECT {"verbose":1}\r\n')
+          b"CONNECT\r\n", b"CONNECT {} trailing\r\n", b'CONNECT {"verbose":1}\r\n', b"-ERR 'x'\r\n",
+          b"-ERR \r\nPING\r\n")
 BORNE = (b"UNSUB 1 x\r\n", b"UNSUB 1 -1\r\n", b"HPUB foo 2 2\r\nok\r\n",
          b"HPUB foo 12 14\r\nNATS/2.0\r\n\r\nhi\r\n", b"+OK\r\n", b"INFO {}\r\n", b"PONG\r\n",
          b"PUB a\t1\r\nx\r\n", b"PUB a 1\nx\r\n", b"PUB \xff\xfe 1\r\nx\r\n", b"SUB \xc3\xa9 1\r\n",
