@@ -200,27 +200,44 @@ static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
     return error_of(meta_plan_config(type, resource, w->name, value, change));
 }
 
-int16_t alter_plan(struct call *c, int8_t type, struct bytes resource,
-                   const struct alteration *wishes, size_t count, struct meta_change *change,
-                   struct bytes *why)
+static int16_t plan_all(struct call *c, const struct alter_resource *r, struct meta_change *change)
 {
-    struct meta_record **before = change->end;
-    size_t count_before = change->count;
-    int16_t error = check_resource(c, type, resource, why);
-    if (count > KEYS_MAX)
-        return refuse(c, why, KAFKA_INVALID_REQUEST, "Too many keys in one request.");
-    for (size_t i = 0; i < count && error == KAFKA_NONE; i++) {
+    const struct alteration *wishes = r->wishes;
+    int16_t error = check_resource(c, r->type, r->name, r->why);
+    if (wishes == NULL)
+        return error_of(OUT_NO_MEMORY);
+    if (r->count > KEYS_MAX)
+        return refuse(c, r->why, KAFKA_INVALID_REQUEST, "Too many keys in one request.");
+    for (size_t i = 0; i < r->count && error == KAFKA_NONE; i++) {
         for (size_t k = 0; k < i; k++) {
             if (bytes_equal(wishes[k].name, wishes[i].name))
-                return refuse(c, why, KAFKA_INVALID_REQUEST, "Duplicate config key.");
+                return refuse(c, r->why, KAFKA_INVALID_REQUEST, "Duplicate config key.");
         }
     }
-    for (size_t i = 0; i < count && error == KAFKA_NONE; i++)
-        error = plan_one(c, type, resource, &wishes[i], change, why);
-    if (error != KAFKA_NONE) {
-        *before = NULL;
-        change->end = before;
-        change->count = count_before;
-    }
+    for (size_t i = 0; i < r->count && error == KAFKA_NONE; i++)
+        error = plan_one(c, r->type, r->name, &wishes[i], change, r->why);
     return error;
+}
+
+void alter_all(struct call *c, const struct alter_resource *resources, size_t count,
+               bool validate_only)
+{
+    struct meta_change change;
+    meta_change_init(&change);
+    for (size_t i = 0; i < count; i++) {
+        struct meta_record **before = change.end;
+        size_t count_before = change.count;
+        *resources[i].error = plan_all(c, &resources[i], &change);
+        if (*resources[i].error != KAFKA_NONE) {
+            *before = NULL;
+            change.end = before;
+            change.count = count_before;
+        }
+    }
+    enum outcome o = validate_only ? OUT_OK : broker_apply(c->broker, &change);
+    for (size_t i = 0; o != OUT_OK && i < count; i++) {
+        if (*resources[i].error == KAFKA_NONE)
+            *resources[i].error = error_of(o);
+    }
+    meta_change_fini(&change);
 }

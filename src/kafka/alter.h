@@ -13,10 +13,19 @@ struct alteration {
     int8_t operation;
 };
 
-/* Plans all wishes for a resource on the newest image; on refusal nothing is added and *why says it
- * (static or arena memory; may be null). Control thread. */
-int16_t alter_plan(struct call *c, int8_t type, struct bytes resource,
-                   const struct alteration *wishes, size_t count, struct meta_change *change,
-                   struct bytes *why);
+/* All wishes for one resource, and where the reply wants to know what became of them. */
+struct alter_resource {
+    int8_t type;
+    struct bytes name;
+    const struct alteration *wishes; /* NULL: there was no memory for them */
+    size_t count;
+    int16_t *error;
+    struct bytes *why; /* static or arena memory; may be null */
+};
+
+/* Does what is wished for each resource, unless it is refused: then nothing of it is done.
+ * Control thread. */
+void alter_all(struct call *c, const struct alter_resource *resources, size_t count,
+               bool validate_only);
 
 #endif

@@ -15,25 +15,26 @@ static bool listed(const ASKED *asked, struct bytes name)
     return false;
 }
 
-static void plan(struct call *c, const ASKED *asked, RESULT *out, struct meta_change *change)
+/* The wishes that make a resource's settings those of the request. */
+static const struct alteration *wish(struct call *c, const ASKED *asked, size_t *count)
 {
     const struct meta_configs *now = meta_configs(broker_newest(c->broker)->image,
                                                   asked->resource_type, asked->resource_name);
-    size_t most = (size_t)asked->configs_count + (now == NULL ? 0 : now->count), count = 0;
+    size_t most = (size_t)asked->configs_count + (now == NULL ? 0 : now->count);
     struct alteration *wishes = arena_array(c->arena, struct alteration, most);
+    *count = 0;
     if (wishes == NULL)
-        return;
+        return NULL;
     for (int32_t i = 0; i < asked->configs_count; i++)
-        wishes[count++] =
+        wishes[(*count)++] =
             (struct alteration){asked->configs[i].name, asked->configs[i].value, ALTER_SET};
     for (size_t i = 0; now != NULL && i < now->count; i++) {
         if (!listed(asked, now->pairs[i].name) &&
             !bytes_is(now->pairs[i].name, "storage.class"))
-            wishes[count++] =
+            wishes[(*count)++] =
                 (struct alteration){now->pairs[i].name, bytes_of(NULL), ALTER_DELETE};
     }
-    out->error_code = alter_plan(c, asked->resource_type, asked->resource_name, wishes, count,
-                                 change, &out->error_message);
+    return wishes;
 }
 
 static void work(struct request *r)
@@ -41,20 +42,19 @@ static void work(struct request *r)
     struct call *c = call_of(r);
     const struct alter_configs_request *in = c->in;
     struct alter_configs_response *out = c->out;
-    struct meta_change change;
-    meta_change_init(&change);
-    for (int32_t i = 0; i < in->resources_count; i++) {
-        RESULT *result = &out->responses[out->responses_count++];
-        *result = (RESULT){.resource_type = in->resources[i].resource_type,
-                           .resource_name = in->resources[i].resource_name};
-        plan(c, &in->resources[i], result, &change);
+    size_t count = (size_t)in->resources_count;
+    struct alter_resource *all = c->state;
+    for (size_t i = 0; i < count; i++) {
+        const ASKED *asked = &in->resources[i];
+        RESULT *result = &out->responses[i];
+        *result = (RESULT){.resource_type = asked->resource_type,
+                           .resource_name = asked->resource_name};
+        all[i] = (struct alter_resource){asked->resource_type, asked->resource_name, NULL, 0,
+                                         &result->error_code, &result->error_message};
+        all[i].wishes = wish(c, asked, &all[i].count);
     }
-    enum outcome o = in->validate_only ? OUT_OK : broker_apply(c->broker, &change);
-    for (int32_t i = 0; o != OUT_OK && i < out->responses_count; i++) {
-        if (out->responses[i].error_code == KAFKA_NONE)
-            out->responses[i].error_code = error_of(o);
-    }
-    meta_change_fini(&change);
+    out->responses_count = in->resources_count;
+    alter_all(c, all, count, in->validate_only);
     request_return(r, call_finish_request);
 }
 
@@ -63,7 +63,8 @@ enum verdict alter_configs_handle(struct call *c)
     const struct alter_configs_request *in = c->in;
     struct alter_configs_response *out = c->out;
     out->responses = arena_array(c->arena, RESULT, (size_t)in->resources_count);
-    if (out->responses == NULL)
+    c->state = arena_array(c->arena, struct alter_resource, (size_t)in->resources_count);
+    if (out->responses == NULL || c->state == NULL)
         return REQ_CLOSE;
     broker_control(c->request, work);
     return REQ_PARKED;
