@@ -598,6 +598,7 @@ void coordinator_close(struct broker *b)
         errands_finish(c);
     for (int i = 0; c != NULL && i < c->shard_count; i++) {
         struct keeper *k = &c->keepers[i];
+        mailbox_deliver(&k->shard->mailbox, INT32_MAX); /* our start, if the reactors never ran */
         shard_timer_cancel(&k->sweep);
         shard_timer_cancel(&k->txn_sweep);
         for (enum coordinator_kind kind = 0; kind < COORDINATOR_KINDS; kind++)

@@ -186,6 +186,8 @@ static int serve(struct server *s)
         int code = complain("can't start");
         if (s->http != NULL)
             http_stop(s->http);
+        if (s->broker != NULL)
+            kafka_close(s->broker);
         nats_close();
         if (s->broker != NULL && broker_stop(&s->broker) != OUT_OK)
             code = EXIT_FAILURE;

@@ -26,6 +26,8 @@ def refused(broker, words, seconds=10):
         raise AssertionError("it started: " + broker.tail()) from None
     with open(broker.log, encoding="utf-8", errors="replace") as file:
         said = [line for line in file.read().split("\n") if line]
+    complaints = broker.complaints()
+    assert not complaints, "\n".join(complaints[:5])
     assert status not in (0, None) and status > 0, f"status {status}: {said}"
     telling = [line for line in said if all(word.lower() in line.lower() for word in words)]
     assert telling, f"no line with {words}: {said}"
