@@ -44,7 +44,7 @@ struct bench {
     int next_token;
     struct answer *answers;
     struct written *records;
-    size_t record_count, step_records;
+    size_t record_count, record_room, step_records;
     struct asked markers[MARKERS];
     size_t marker_count;
 };
