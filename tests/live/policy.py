@@ -445,9 +445,127 @@ def block_ends_with_its_subscriber(binary):
         giver.close()
 
 
+class Life:
+    """One life of a broker with a durable topic `t` whose subscribers lose nothing, and with what is live only."""
+
+    def __init__(self, w, random, stored):
+        self.w, self.random, self.stored = w, random, stored
+        self.giver, self.kafka = w.nats(), Client(w.broker.port)
+        self.takers = []  # (connection, sid, records in the log when it came)
+        self.gone = []    # what those got who left early
+
+    def read(self, n, seconds=0.02):
+        """What is there for it."""
+        try:
+            while True:
+                n.step(seconds)
+        except TimeoutError:
+            pass
+
+    def flush(self):
+        """The publisher may be held by anybody: they read until it goes on."""
+        self.giver.send(b"PING\r\n")
+        end = time.monotonic() + 60
+        while True:
+            try:
+                while not self.giver.step(0.05):
+                    pass
+                return
+            except TimeoutError:
+                assert time.monotonic() < end, "a publisher is held for ever"
+                for n, _, _ in self.takers:
+                    self.read(n)
+
+    def arrive(self):
+        n = self.w.nats()
+        if self.random.random() < 0.5:
+            n.subscribe("$FLUX.LIVE.block-3.acc.*")
+        self.takers.append((n, n.subscribe(self.random.choice(["t", "$FLUX.LIVE.block-2.t", "$FLUX.LIVE.block-40.t"])),
+                            len(self.stored)))
+
+    def leave(self):
+        n, sid, _ = self.takers.pop(self.random.randrange(len(self.takers)))
+        self.gone.append([m.payload for m in n.inbox if m.sid == sid])
+        n.close()
+
+    def publish(self):
+        for _ in range(self.random.randrange(1, 8)):
+            value = b"%d " % len(self.stored) + BIG[:self.random.choice([10, 10, 60000])]
+            kind = self.random.random()
+            if kind < 0.4:
+                self.giver.publish(f"acc.{self.random.randrange(3)}", value,
+                                   headers=self.random.choice([(), [("Nats-TTL", "1h")], [("Nats-TTL", "1ms")]]))
+                continue
+            if kind < 0.7:
+                produce(self.kafka, "t", value)
+            else:
+                self.giver.publish("t", value)
+                self.flush()
+            self.stored.append(value)
+        self.flush()
+
+    def step(self):
+        kind = self.random.random()
+        if kind < 0.15 and len(self.takers) < 8:
+            self.arrive()
+        elif kind < 0.2 and self.takers:
+            self.leave()
+        elif kind < 0.4 and self.takers:
+            self.read(self.random.choice(self.takers)[0])
+        else:
+            self.publish()
+
+    def check(self):
+        """Everything that was stored since it came, in order, has reached who is still there."""
+        for n, sid, came in self.takers:
+            while True:
+                got = [m.payload for m in n.inbox if m.sid == sid]
+                if len(self.stored) == came or got[-1:] == self.stored[-1:]:
+                    break
+                n.step(10)
+            assert got == self.stored[len(self.stored) - len(got):] and len(got) >= len(self.stored) - came
+        for got in self.gone:
+            assert got == [] or got == self.stored[int(got[0].split()[0]):][:len(got)]
+
+    def close(self):
+        for n in (self.giver, self.kafka, *(taker[0] for taker in self.takers)):
+            n.close()
+
+
+def accounts_of_block_and_restarts(binary):
+    """Who must lose nothing gets all there is in the log, and the sum is right, in every life of a broker."""
+    seed = int(os.environ.get("SEED", "0")) or int(time.time())
+    random, stored = Random(seed), []
+    with World(binary, {"nats.overflow": "block", "nats.overflow.messages": 5,
+                        "nats.write.deadline.ms": 600000}) as w:
+        w.kafka.create_topic("t", 1, {"live.overflow": "block", "live.backlog": "4"})
+
+        def adds_up(pending=None):
+            now = w.live()
+            good = now["matched_total"] == sum(now[x] for x in SUMMED) and pending in (None, now["pending"])
+            return now if good else None
+        total = 0
+        for life in range(3):
+            play = Life(w, random, stored)
+            for _ in range(60):
+                play.step()
+            wait_until(adds_up, 10, f"the sum (seed {seed}): {w.live()}")
+            if life < 2:  # killed as it is; what was answered for is there
+                w.restart()
+                play.close()
+                assert [r.value for r in w.all("t")] == stored, f"seed {seed}"
+                assert all(w.live()[x] == 0 for x in ("matched_total", *SUMMED)), w.live()
+            else:
+                play.check()
+                play.close()
+                wait_until(lambda: adds_up(0), 10, f"nothing pending (seed {seed})")
+            total += len(play.takers) + len(play.gone)
+    return f"seed {seed}: {len(stored)} records, {total} subscribers"
+
+
 CASES = [who_is_held, block_slows_producers, block_ends_with_its_subscriber, who_says_the_policy,
          topics_have_a_policy, prefixes_have_a_time_to_live, kafka_sees_no_expired_record, presets, reloading,
-         everything_is_accounted_for]
+         everything_is_accounted_for, accounts_of_block_and_restarts]
 
 
 def main():
