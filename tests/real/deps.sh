@@ -36,6 +36,11 @@ java_client() {
         -Dclient="$1" -DincludeScope=runtime -DoutputDirectory="$cache/java-$1"
 }
 
+ecosystem() {
+    rm -rf "$cache/ecosystem" && mvn -q -B -Dstyle.color=never -f "$here/ecosystem/pom.xml" \
+        dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/ecosystem"
+}
+
 python_clients() {
     rm -rf "$cache/python" && python3 -m venv "$cache/python" &&
         "$cache/python/bin/pip" install -q --disable-pip-version-check -r "$here/python/requirements.txt"
@@ -71,6 +76,7 @@ if have mvn && have java; then
     for version in 4.4.0 3.9.2 2.8.2; do
         step "java-$version" "$here/java/pom.xml" java_client $version
     done
+    step ecosystem "$here/ecosystem/pom.xml" ecosystem
 fi
 have python3 && step python "$here/python/requirements.txt" python_clients
 have npm && step node "$here/node/package.json" node_client

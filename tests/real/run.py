@@ -12,6 +12,7 @@ The clients come from deps.sh. See README.md for what each suite is.
 
 import argparse
 import concurrent.futures
+import importlib
 import os
 import random
 import re
@@ -277,6 +278,7 @@ SUITES = [
     ("kcat", kcat, 120),
 ]
 LATE = ["cross", "dump", "kill", "adopt"]
+ECOSYSTEM = ["streams"]  # each with a broker of its own, that it kills
 
 
 class Run:
@@ -363,6 +365,7 @@ class Run:
                 self.kill(names)
             if "adopt" in names and self.options.broker == "fluxmq":
                 self.adopt()
+            self.ecosystem([name for name in ECOSYSTEM if name in names])
         except (RuntimeError, subprocess.CalledProcessError) as why:
             self.single("broker", "start", why)
         finally:
@@ -401,6 +404,16 @@ class Run:
             self.single(suite, "clean stop", broker.stop())
             self.dump(suite)
 
+    def ecosystem(self, names):
+        if names and not os.path.exists(os.path.join(CACHE, "ecosystem")):
+            for name in names:
+                self.report.result("skipped", name, "ok 1 - suite # SKIP Streams and Connect are not there; "
+                                   "run tests/real/deps.sh")
+            return
+        sys.path.insert(0, os.path.join(HERE, "ecosystem"))
+        for name in names:
+            getattr(importlib.import_module(name), name)(self)
+
     @staticmethod
     def pid(broker):
         if broker.process:
@@ -410,7 +423,7 @@ class Run:
 
 
 def main():
-    known = [suite[0] for suite in SUITES] + LATE
+    known = [suite[0] for suite in SUITES] + LATE + ECOSYSTEM
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--broker", choices=["fluxmq", "kafka"], default="fluxmq")
     parser.add_argument("--bin", default=os.path.join(REPO, "build/fluxmq"))
