@@ -10,8 +10,6 @@ import sys
 import tables
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DIFFERENCES = os.path.join(ROOT, "tests", "probe", "differences.tsv")
-RECORDING = os.path.join(ROOT, "tests", "data", "behaviour.jsonl.gz")
 HEAD = """# Differences from Apache Kafka
 
 What FluxMQ answers differently from a Kafka 4.3.1 broker, and why. The test in `tests/probe` sends 921
@@ -30,23 +28,33 @@ them, with their offsets as they were, as after compaction (docs/nats.md).
 APIs that are not served yet are not advertised, and their exchanges are left out of the comparison.
 
 """
+OLD = """
+## Versions that Kafka 4 dropped
+
+Request versions that Kafka 4.0 dropped are served as Kafka 3.9 did, so that clients since 0.8 work: Produce 0-2,
+Fetch 0-3, ListOffsets 0, OffsetCommit 0-1, OffsetFetch 0, CreateTopics 0-1, DeleteTopics 0, OffsetForLeaderEpoch 0-1,
+WriteTxnMarkers 0, DescribeConfigs 0, DescribeLogDirs 0. `tests/probe/old.py` compares them with the answers of a Kafka
+3.9.1; these differ (`tests/probe/old-differences.tsv`).
+
+"""
 
 
-def differences():
+def difference_table(prefix):
     exchanges = {}
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
+    recording = os.path.join(ROOT, "tests", "data", prefix + "behaviour.jsonl.gz")
+    with gzip.open(recording, "rt", encoding="utf-8") as file:
         for line in file:
             entry = json.loads(line)
             exchanges[entry["probe"], str(entry["step"])] = entry
     reasons = {}
-    with open(DIFFERENCES, encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "tests", "probe", prefix + "differences.tsv"), encoding="utf-8") as file:
         for line in file:
             if line.strip() and not line.startswith("#"):
                 probe, step, reason = line.rstrip("\n").split("\t")
                 reasons.setdefault(reason, []).append((probe, step))
     if not reasons:
-        return HEAD + "At present there is none.\n"
-    text = HEAD + "| why | where (probe and step: request) |\n|---|---|\n"
+        return "At present there is none.\n"
+    text = "| why | where (probe and step: request) |\n|---|---|\n"
     for reason, places in reasons.items():
         where = []
         for place in places:
@@ -55,6 +63,10 @@ def differences():
             where.append(f"{place[0]} {place[1]}: {entry['api']} v{entry['version']}" + (f", {what}" if what else ""))
         text += f"| {reason} | {'; '.join(where)} |\n"
     return text
+
+
+def differences():
+    return HEAD + difference_table("") + OLD + difference_table("old-")
 
 
 PAGES = {"docs/differences.md": differences, **tables.PAGES}

@@ -58,6 +58,7 @@ SUITES = {
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
     "probe": (script("tests/probe/run.py"), 300),
+    "probe-old": (script("tests/probe/old.py"), 120),
     "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
@@ -79,7 +80,7 @@ for kind in ("asan", "tsan"):
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
 CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats-quick",
-         "crash-quick", "probe-quick"]
+         "crash-quick", "probe-quick", "probe-old"]
 ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats", "asan-cli",
         "asan-crash", "asan-hostile"]
 TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats", "tsan-cli",
@@ -89,8 +90,8 @@ LISTS = {
     "asan": ASAN,
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
-             "nats",
-             "nats-go", "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush",
+             "nats", "nats-go", "probe-old",
+             "probe", "probe-one-core", "hostile", "faults", "real", *ASAN, *TSAN, "crash-no-flush",
              "crash"],
 }
 

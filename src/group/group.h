@@ -98,6 +98,7 @@ struct group_offset {
     int64_t offset;       /* fetched: -1 when there is none */
     struct bytes metadata; /* null reads as "" */
     struct uuid topic_id; /* commits: zero when unknown */
+    int64_t commit_ms;    /* commits: what old clients say, 0: now */
     bool unstable;        /* fetched: an open transaction may change it; offset -1 */
 };
 
@@ -121,6 +122,8 @@ struct group_places {
     const struct group_place *places;
     size_t count;
     bool all; /* fetch: whatever there is, `places` is not looked at */
+    size_t from, most; /* fetch of all, in pieces: where the last one ended, and about how many;
+                          in no order then. 0: all at once */
     bool stable; /* fetch: nothing that an open transaction may still change */
 };
 
@@ -206,6 +209,7 @@ struct group_reply {
         struct {
             const struct group_offset *offsets; /* fetch; in order of topic when all were asked */
             size_t offset_count;
+            size_t next;  /* fetch of all in pieces: `from` of the next one, 0: that was the last */
         };
         struct {
             const struct group_listed *groups;

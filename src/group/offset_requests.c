@@ -56,7 +56,8 @@ static void store(struct group *g, const struct group_commit *c, const enum outc
         struct committed *stored = each[i] == OUT_OK ? offset_put(g, &c->offsets[i]) : NULL;
         if (stored == NULL)
             continue;
-        stored->commit_ms = s->event->wall_ms;
+        int64_t said_ms = c->offsets[i].commit_ms;
+        stored->commit_ms = said_ms > 0 ? said_ms : s->event->wall_ms;
         record_offset(g, stored);
     }
 }
@@ -122,6 +123,29 @@ static size_t fetch_all(const struct group *g, bool stable, struct group_offset 
     return count;
 }
 
+/* A few chains of the table. What changes between two pieces may be missed or come twice. */
+static void fetch_piece(struct group_shard *s, const struct group *g)
+{
+    const struct group_places *asked = &s->event->places;
+    size_t count = 0, at = g == NULL ? 0 : MIN(asked->from, g->slot_count), end = at;
+    for (; g != NULL && end < g->slot_count && count < asked->most; end++) {
+        for (const struct committed *c = g->slots[end]; c != NULL; c = c->next)
+            count++;
+    }
+    struct group_offset *out = take_array(s, struct group_offset, count);
+    if (out == NULL)
+        return;
+    size_t filled = 0;
+    for (; at < end; at++) {
+        for (const struct committed *c = g->slots[at]; c != NULL; c = c->next)
+            out[filled++] = offset_of(c);
+    }
+    struct group_reply *r = reply(s, s->event->token, GROUP_OFFSET_FETCH, OUT_OK);
+    r->offsets = out;
+    r->offset_count = filled;
+    r->next = g == NULL || end == g->slot_count ? 0 : end;
+}
+
 static struct group_offset fetch_one(const struct group *g, const struct group_place *p,
                                      bool stable)
 {
@@ -138,6 +162,10 @@ void step_fetch(struct group_shard *s)
 {
     const struct group_places *asked = &s->event->places;
     const struct group *g = group_find(s, s->event->group_id);
+    if (asked->all && asked->most > 0) {
+        fetch_piece(s, g);
+        return;
+    }
     size_t count = !asked->all ? asked->count : g == NULL ? 0 : g->offset_count;
     struct group_offset *out = take_array(s, struct group_offset, count);
     if (out == NULL)

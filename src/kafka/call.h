@@ -91,6 +91,9 @@ static inline bool entry_repeated(const struct call *c, struct bytes name)
  * one. */
 int16_t check_leader_epoch(const struct partition *p, int32_t asked);
 
+/* ListOffsets 0, which is another request (list_offsets_old.c). */
+enum verdict list_offsets_old(struct call *c);
+
 /* call_finish for request_return. */
 void call_finish_request(struct request *r);
 

@@ -231,6 +231,13 @@ static void describe_resource(struct call *c, const ASKED *asked, RESULT *out)
     }
 }
 
+/* Version 0 has a flag where later ones have the source. */
+static void tell_defaults(RESULT *out)
+{
+    for (int32_t i = 0; i < out->configs_count; i++)
+        out->configs[i].is_default = out->configs[i].config_source == CONFIG_FROM_DEFAULT;
+}
+
 enum verdict describe_configs_handle(struct call *c)
 {
     const struct describe_configs_request *in = c->in;
@@ -238,7 +245,10 @@ enum verdict describe_configs_handle(struct call *c)
     out->results = arena_array(c->arena, RESULT, (size_t)in->resources_count);
     if (out->results == NULL)
         return REQ_CLOSE;
-    for (int32_t i = 0; i < in->resources_count; i++)
+    for (int32_t i = 0; i < in->resources_count; i++) {
         describe_resource(c, &in->resources[i], &out->results[out->results_count++]);
+        if (c->version == 0)
+            tell_defaults(&out->results[i]);
+    }
     return REQ_DONE;
 }

@@ -100,6 +100,8 @@ enum verdict list_offsets_handle(struct call *c)
 {
     const struct list_offsets_request *in = c->in;
     struct list_offsets_response *out = c->out;
+    if (unlikely(c->version == 0))
+        return list_offsets_old(c);
     out->topics = arena_array(c->arena, struct list_offsets_response_topics,
                               (size_t)in->topics_count);
     if (out->topics == NULL)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * OffsetCommit. Topics and partitions that do not exist are refused here, the rest goes to the
- * group's coordinator as one event.
+ * group's coordinator as one event. Version 0, which meant ZooKeeper, is stored in the group too:
+ * its fields are those of a client that is not a member. Version 1 says when it was committed.
  */
 #include "kafka/groups.h"
 
@@ -62,7 +63,7 @@ static bool sort_topic(struct call *c, const struct offset_commit_request_topics
         offsets[(*count)++] = (struct group_offset){
             .topic = name, .partition = p->partition_index, .offset = p->committed_offset,
             .leader_epoch = p->committed_leader_epoch, .metadata = p->committed_metadata,
-            .topic_id = t->id};
+            .topic_id = t->id, .commit_ms = MAX(p->commit_timestamp, 0)};
     }
     return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OffsetFetch of one group (versions 1 to 7) or several. The answers are built in the form of
- * version 8 and up; older versions get them rewritten at the end.
+ * OffsetFetch of one group (versions 0 to 7) or several. The answers are built in the form of
+ * version 8 and up; older versions get them rewritten at the end. Version 0 meant ZooKeeper: it
+ * reads the group's offsets like the others, and a place without one is an error in it.
  */
 #include "kafka/groups.h"
 
@@ -97,7 +98,7 @@ static void answer(struct coordinator_work *w, size_t index, const struct group_
     }
 }
 
-/* ---- versions 1 to 7 ---- */
+/* ---- versions 0 to 7 ---- */
 
 /* The request as one of version 8. */
 static bool wrap_request(struct call *c)
@@ -130,10 +131,11 @@ static void unwrap_topic(struct call *c, const TOPIC *from, struct offset_fetch_
     to->partitions = arena_array(c->arena, struct offset_fetch_response_topics_partitions, count);
     for (size_t i = 0; to->partitions != NULL && i < count; i++) {
         const RESULT *p = &from->partitions[i];
+        bool none = c->version == 0 && p->committed_offset < 0 && p->error_code == KAFKA_NONE;
         to->partitions[to->partitions_count++] = (struct offset_fetch_response_topics_partitions){
             .partition_index = p->partition_index, .committed_offset = p->committed_offset,
             .committed_leader_epoch = p->committed_leader_epoch, .metadata = p->metadata,
-            .error_code = p->error_code};
+            .error_code = none ? KAFKA_UNKNOWN_TOPIC_OR_PARTITION : p->error_code};
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 bool segments_at(const struct segments *list, int64_t offset, size_t *i)
 {
@@ -100,4 +101,21 @@ enum outcome segments_publish(struct log *l, struct segment *const *at, size_t c
     }
     segments_reclaim(l);
     return OUT_OK;
+}
+
+size_t log_pieces(struct log *l, struct log_piece *to, size_t room)
+{
+    char path[LOG_PATH_MAX];
+    struct segments *list = segments_enter(l);
+    size_t count = list->count;
+    for (size_t i = 0; i < MIN(count, room); i++) {
+        struct stat st;
+        segment_path(path, list->at[i]->dir, list->at[i]->base_offset, FILE_LOG, "");
+        bool there = stat(path, &st) == 0; /* or deleted this very moment */
+        to[i] = (struct log_piece){list->at[i]->base_offset, 0};
+        if (there)
+            to[i].modified_ms = st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    }
+    segments_leave(l);
+    return count;
 }

@@ -167,6 +167,13 @@ MUST enum outcome log_compact(struct log *l, const struct log_compact *what,
  * thread. */
 void log_write_back(struct log *l);
 
+/* Where segments begin and when each was last written to, in order of offset. Looks at the files;
+ * copies up to `room`, returns how many there are. */
+struct log_piece {
+    int64_t base_offset, modified_ms;
+};
+size_t log_pieces(struct log *l, struct log_piece *to, size_t room);
+
 /* Begins a new segment when the active one is not empty. */
 MUST enum outcome log_roll(struct log *l, int64_t now_ms);
 

@@ -3,14 +3,14 @@
  * Golden bytes, both ways, for every message and version: decode, compare with the values Kafka's
  * own classes hold, encode, compare with the bytes they wrote. One TAP case a message.
  *
- * Usage: golden_test VECTORS.jsonl.gz
+ * Usage: golden_test VECTORS.jsonl.gz OLD-VECTORS.jsonl.gz
  */
 #include "vectors.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define VECTOR_COUNT 5471
+#define VECTOR_COUNT (5471 + 266)
 
 static struct arena arena;
 
@@ -84,12 +84,14 @@ static bool run_message(const struct wire_message *m, const struct vectors *all,
 
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: golden_test VECTORS\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: golden_test VECTORS OLD-VECTORS\n");
         return 2;
     }
     arena_init(&arena, MiB(64));
-    struct vectors all = vectors_load(argv[1]);
+    struct vectors all = {NULL, 0};
+    vectors_load(&all, argv[1]);
+    vectors_load(&all, argv[2]);
     int failed = 0, number = 0;
     for (size_t i = 0; i < wire_message_count; i++)
         failed += !run_message(wire_messages[i], &all, ++number);

@@ -4,7 +4,7 @@
  * decoding; every cut-off body is malformed and nothing behind the cut is read (run it under
  * asan); damaged bodies end in an outcome, and what is still decoded can be encoded again.
  *
- * Usage: property_test VECTORS.jsonl.gz
+ * Usage: property_test VECTORS.jsonl.gz OLD-VECTORS.jsonl.gz
  */
 #include "vectors.h"
 
@@ -200,12 +200,13 @@ int main(int argc, char **argv)
         {"bytes behind the body are ignored", bytes_behind_are_ignored},
         {"damaged bodies are refused or whole", every_damage_is_safe},
     };
-    if (argc != 2) {
-        fprintf(stderr, "usage: property_test VECTORS\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: property_test VECTORS OLD-VECTORS\n");
         return 2;
     }
     arena_init(&arena, MiB(64));
-    vectors = vectors_load(argv[1]);
+    vectors_load(&vectors, argv[1]);
+    vectors_load(&vectors, argv[2]);
     int failed = 0;
     for (size_t i = 0; i < COUNT_OF(properties); i++) {
         bool good = properties[i].holds();

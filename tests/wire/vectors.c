@@ -61,27 +61,25 @@ static struct vector parse(const char *line, size_t number)
     return v;
 }
 
-struct vectors vectors_load(const char *path)
+void vectors_load(struct vectors *v, const char *path)
 {
-    struct vectors v = {NULL, 0};
-    size_t room = 0;
+    size_t room = v->count;
     gzFile file = gzopen(path, "rb");
     char *line = malloc(LINE_MAX_BYTES);
     if (file == NULL || line == NULL)
         stop(path, 0);
     while (gzgets(file, line, (int)LINE_MAX_BYTES) != NULL) {
-        if (v.count == room) {
+        if (v->count == room) {
             room = room == 0 ? 1024 : 2 * room;
-            v.rows = realloc(v.rows, room * sizeof *v.rows);
-            if (v.rows == NULL)
-                stop("out of memory", v.count);
+            v->rows = realloc(v->rows, room * sizeof *v->rows);
+            if (v->rows == NULL)
+                stop("out of memory", v->count);
         }
-        v.rows[v.count] = parse(line, v.count + 1);
-        v.count++;
+        v->rows[v->count] = parse(line, v->count + 1);
+        v->count++;
     }
     gzclose(file);
     free(line);
-    return v;
 }
 
 void vectors_free(struct vectors *v)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Golden vectors: tests/data/messages.jsonl.gz, written by the classes of Kafka 4.3.1. A line is
- * {key, api, kind, version, variant, hex, json}: the body without header and length, and its
- * values.
+ * Golden vectors: tests/data/messages.jsonl.gz, written by the classes of Kafka 4.3.1, and
+ * old-messages.jsonl.gz, by those of 3.9.2: the versions that 4.0 dropped. A line is {key, api,
+ * kind, version, variant, hex, json}: the body without header and length, and its values.
  */
 #ifndef VECTORS_H
 #define VECTORS_H
@@ -24,8 +24,9 @@ struct vectors {
     size_t count;
 };
 
-/* Ends the program with a diagnostic when the file cannot be read or names an unknown message. */
-struct vectors vectors_load(const char *path);
+/* Adds those of a file. Ends the program with a diagnostic when it cannot be read or names an
+ * unknown message. */
+void vectors_load(struct vectors *v, const char *path);
 void vectors_free(struct vectors *v);
 
 #endif

@@ -161,7 +161,9 @@ void test_versions_that_are_not_defined(void)
     struct fetch_request fetch;
     size_t size;
     wire_defaults(&wire_fetch_request, &fetch);
-    expect_eq(wire_measure(&wire_fetch_request, 3, &fetch, &size), OUT_UNSUPPORTED);
+    struct share_fetch_request share;
+    wire_defaults(&wire_share_fetch_request, &share);
+    expect_eq(wire_measure(&wire_share_fetch_request, 0, &share, &size), OUT_UNSUPPORTED);
     expect_eq(wire_measure(&wire_fetch_request, 19, &fetch, &size), OUT_UNSUPPORTED);
     struct bytes nothing = {NULL, 0};
     expect_eq(wire_decode(&wire_fetch_request, -1, nothing, &arena, &fetch, NULL), OUT_UNSUPPORTED);

@@ -8,7 +8,7 @@ void test_apis_by_key(void)
     const struct wire_api *api = wire_api(API_FETCH);
     expect(api != NULL);
     expect_str(api->name, "Fetch");
-    expect_eq(api->lowest, 4);
+    expect_eq(api->lowest, 0);
     expect_eq(api->highest, 18);
     expect(api->request == &wire_fetch_request);
     expect(api->response == &wire_fetch_response);
