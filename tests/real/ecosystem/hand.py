@@ -21,6 +21,7 @@ JAVA = ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m", "-Xsh
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS"]
 PORTS = (23200, 23399)
+GIVEN = []
 ANSWER_SECONDS = 90
 
 
@@ -34,12 +35,10 @@ def compile_classes():
         os.utime(target)
 
 
-def ports(count):
-    """So many free ones, all different."""
-    found = []
-    for _ in range(count):
-        found.append(free_port(*PORTS, but=found))
-    return found
+def new_port():
+    """A free one that was not given away before: who got it may not have bound it yet."""
+    GIVEN.append(free_port(*PORTS, but=GIVEN))
+    return GIVEN[-1]
 
 
 class Java:
@@ -143,7 +142,7 @@ class Suite:
         kind = kind or self.run.options.broker
         folder = os.path.join(self.folder, name)
         os.makedirs(folder)
-        port = port or ports(1)[0]
+        port = port or new_port()
         if kind == "kafka":
             broker = Kafka(folder, port, {"num.partitions": 3})
         else:

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""Kafka Connect, distributed: a file, line by line exactly once into a topic, and from there into a file."""
+
+import collections
+import os
+
+from hand import equal, run_suite, wait_until
+from worker import Refused, Worker
+
+TOPIC = "lines"
+SECONDS = 60
+INTERNAL = {"connect_configs": 1, "connect_offsets": 5, "connect_statuses": 5}
+
+
+class Lines:
+    """Two workers; "source" reads in.txt into the topic, sinks write it to files."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.broker = suite.broker()
+        self.hand = suite.hand(self.broker)
+        self.workers = {}
+        self.source_file = os.path.join(suite.folder, "in.txt")
+        self.written = 0
+
+    def start(self, name):
+        worker = Worker(self.suite.folder, name, f"127.0.0.1:{self.broker.port}",
+                        settings={"exactly.once.source.support": "enabled", "session.timeout.ms": 6000,
+                                  "heartbeat.interval.ms": 500})
+        self.workers[name] = self.suite.own(worker)
+        return worker
+
+    @property
+    def one(self):
+        return next(iter(self.workers.values()))
+
+    def begin(self):
+        self.start("worker-1")
+        self.start("worker-2")
+        for worker in self.workers.values():
+            equal("4.3.1", worker.ready()["version"], "version")
+            equal([], worker.patient("GET", "/connectors"), "connectors")
+
+    def internal(self):
+        topics = dict(self.hand("topics"))
+        for name, partitions in INTERNAL.items():
+            equal(str(partitions), topics.get(name), "partitions of " + name)
+            equal("compact", self.hand.config(name).get("cleanup.policy"), "cleanup.policy of " + name)
+
+    def write(self, count):
+        """Appends lines to the file of the source."""
+        with open(self.source_file, "a", encoding="utf-8") as out:
+            for number in range(self.written, self.written + count):
+                out.write(f"line {number} of the file\n")
+        self.written += count
+
+    def lines(self):
+        return [f"line {number} of the file" for number in range(self.written)]
+
+    def create_source(self):
+        self.hand("topic", TOPIC, 1)
+        self.write(2000)
+        made = self.one.patient("POST", "/connectors", {"name": "source", "config": {
+            "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1",
+            "file": self.source_file, "topic": TOPIC, "batch.size": "100", "exactly.once.support": "required"}})
+        equal("source", made["name"], "the answer")
+        self.one.reaches("source", "RUNNING")
+        self.in_topic()
+
+    def sink_file(self, name):
+        return os.path.join(self.suite.folder, name + ".txt")
+
+    def create_sink(self, name):
+        self.one.patient("PUT", f"/connectors/{name}/config", {
+            "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1",
+            "file": self.sink_file(name), "topics": TOPIC,
+            "consumer.override.isolation.level": "read_committed"})
+        self.one.reaches(name, "RUNNING")
+        self.in_file(name)
+
+    def in_topic(self):
+        """All lines, in order and once, for who reads what is committed."""
+        wait_until(lambda: len(self.hand.values(TOPIC)) >= self.written, SECONDS, "the lines in the topic")
+        equal(self.lines(), self.hand.values(TOPIC), "lines in the topic")
+
+    def file_lines(self, name):
+        if not os.path.exists(self.sink_file(name)):
+            return []
+        with open(self.sink_file(name), encoding="utf-8") as file:
+            return file.read().splitlines()
+
+    def in_file(self, name):
+        wait_until(lambda: len(self.file_lines(name)) >= self.written, SECONDS, "the lines in the file")
+        equal(self.lines(), self.file_lines(name), "lines in the file")
+
+    def in_file_at_least_once(self, name):
+        """A sink that is killed may write again what it had not yet committed, in order."""
+        wait_until(lambda: self.lines()[-1] in self.file_lines(name), SECONDS, "the last line in the file")
+        equal(self.lines(), list(collections.OrderedDict.fromkeys(self.file_lines(name))), "lines in the file")
+
+    def pause(self):
+        self.one.patient("PUT", "/connectors/source/pause")
+        self.one.reaches("source", "PAUSED")
+        before = len(self.hand.values(TOPIC))
+        self.write(500)
+        self.one.patient("PUT", "/connectors/sink/pause")
+        self.one.reaches("sink", "PAUSED")
+        equal(before, len(self.hand.values(TOPIC)), "lines while it is paused")
+        self.one.patient("PUT", "/connectors/source/resume")
+        self.one.patient("PUT", "/connectors/sink/resume")
+        self.one.reaches("source", "RUNNING")
+        self.in_topic()
+        self.in_file("sink")
+
+    def settle(self):
+        """Restarts by REST what failed, as an operator would; then everything runs."""
+        for name in self.one.patient("GET", "/connectors"):
+            if "FAILED" in self.one.state(name):
+                self.one.patient("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+            self.one.reaches(name, "RUNNING")
+
+    def kill_broker(self):
+        self.write(1500)
+        wait_until(lambda: len(self.hand.values(TOPIC)) > self.written - 1500, SECONDS, "lines on their way")
+        self.broker.kill()
+        self.write(1500)
+        self.broker.start()
+        self.settle()
+        self.write(500)
+        self.in_topic()
+        self.in_file_at_least_once("sink")
+
+    def kill_worker(self):
+        owner = self.one.ask("GET", "/connectors/source/status")["tasks"][0]["worker_id"]
+        name = next(name for name, worker in self.workers.items() if owner.endswith(f":{worker.port}"))
+        self.write(1500)
+        self.workers.pop(name).kill()
+        self.write(500)
+        wait_until(lambda: self.one.state("source") and self.one.ask("GET", "/connectors/source/status")
+                   ["tasks"][0]["worker_id"] != owner, SECONDS, "the task has moved")
+        self.settle()
+        self.in_topic()
+        self.in_file_at_least_once("sink")
+
+    def offsets(self):
+        """Offsets are shown, changed and deleted while a connector is stopped (KIP-875)."""
+        read = self.one.ask("GET", "/connectors/source/offsets")["offsets"]
+        equal([{"filename": self.source_file}], [row["partition"] for row in read], "offsets of the source")
+        equal(os.path.getsize(self.source_file), read[0]["offset"]["position"], "position of the source")
+        self.one.patient("PUT", "/connectors/sink/stop")
+        self.one.reaches("sink", "STOPPED", tasks=0)
+        rows = self.one.ask("GET", "/connectors/sink/offsets")["offsets"]
+        equal([{"kafka_topic": TOPIC, "kafka_partition": 0}], [row["partition"] for row in rows], "of the sink")
+        rows[0]["offset"]["kafka_offset"] = 10
+        self.one.patient("PATCH", "/connectors/sink/offsets", {"offsets": rows})
+        equal([[TOPIC, "0", "10"]], self.hand("committed", "connect-sink"), "changed offset")
+        self.one.patient("DELETE", "/connectors/sink/offsets")
+        equal([], self.hand("committed", "connect-sink"), "offsets after they were deleted")
+        os.remove(self.sink_file("sink"))
+        self.one.patient("PUT", "/connectors/sink/resume")
+        self.one.reaches("sink", "RUNNING")
+        self.in_file("sink")
+
+    def delete(self):
+        for name in ("source", "sink", "later"):
+            self.one.patient("DELETE", f"/connectors/{name}")
+        wait_until(lambda: self.one.patient("GET", "/connectors") == [], SECONDS, "no connector is left")
+        try:
+            self.one.ask("GET", "/connectors/source/status")
+        except Refused as refused:
+            equal(404, refused.status, "status of a connector that was deleted")
+
+
+def body(suite):
+    lines = Lines(suite)
+    suite.case("two workers start", lines.begin)
+    suite.case("internal topics are compacted", lines.internal)
+    suite.case("a source is created: the topic has the lines", lines.create_source)
+    suite.case("a sink is created: the file has the lines", lines.create_sink, "sink")
+    suite.case("paused and resumed", lines.pause)
+    suite.case("the broker is killed and comes back", lines.kill_broker)
+    suite.case("a worker is killed: the other one takes its tasks", lines.kill_worker)
+    suite.case("a sink created later has every line once", lines.create_sink, "later")
+    suite.case("offsets are shown, changed and deleted", lines.offsets)
+    suite.case("connectors are deleted", lines.delete)
+
+
+def connect(run):
+    run_suite(run, "connect", body)
