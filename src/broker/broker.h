@@ -258,11 +258,12 @@ struct broker_group {
     const struct broker_group_member *members;
     size_t member_count;
     const struct broker_group_offset *offsets;
-    size_t offset_count;
+    size_t offset_count, offset_total; /* how many are told, and there are */
     int64_t lag;            /* over all offsets */
 };
-/* No shard's thread, while the reactors run: copies of the groups (of one, if `only` is not null;
- * of the first 1000) into the arena; waits for the reactors. OUT_NO_MEMORY. */
+/* No shard's thread, while the reactors run: copies of the groups into the arena, of the first
+ * 1000, with numbers only; if `only` is not null of that one, with its members and some of its
+ * offsets, in any order. Waits for the reactors. OUT_NO_MEMORY. */
 MUST enum outcome broker_groups(struct broker *b, struct bytes only, struct arena *arena,
                                 struct broker_group **groups, size_t *count);
 

@@ -209,7 +209,7 @@ struct group_reply {
         struct {
             const struct group_offset *offsets; /* fetch; in order of topic when all were asked */
             size_t offset_count;
-            size_t next;  /* fetch of all in pieces: `from` of the next one, 0: that was the last */
+            size_t rest;  /* fetch of all in pieces: `from` of the next one, 0: that was the last */
         };
         struct {
             const struct group_listed *groups;

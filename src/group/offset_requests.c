@@ -143,7 +143,7 @@ static void fetch_piece(struct group_shard *s, const struct group *g)
     struct group_reply *r = reply(s, s->event->token, GROUP_OFFSET_FETCH, OUT_OK);
     r->offsets = out;
     r->offset_count = filled;
-    r->next = g == NULL || end == g->slot_count ? 0 : end;
+    r->rest = g == NULL || end == g->slot_count ? 0 : end;
 }
 
 static struct group_offset fetch_one(const struct group *g, const struct group_place *p,

@@ -59,6 +59,7 @@ void page_group(struct text *t, const struct page *p)
     json_object_set_new(root, "protocol", word(g->protocol));
     json_object_set_new(root, "members", members_of(g));
     json_object_set_new(root, "offsets", offsets_of(g));
+    json_object_set_new(root, "offsets_total", json_integer((json_int_t)g->offset_total));
     text_json(t, root);
 }
 

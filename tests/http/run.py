@@ -93,11 +93,11 @@ def consumes(w):
     assert w.value("fluxmq_messages_consumed_total") == RECORDS
 
 
-def commit():
-    return {"groupId": "readers", "generationIdOrMemberEpoch": -1, "memberId": "", "groupInstanceId": None,
-            "topics": [{"name": "seen", "partitions": [
-                {"partitionIndex": 1, "committedOffset": COMMITTED, "committedLeaderEpoch": -1,
-                 "committedMetadata": ""}]}]}
+def commit(group="readers", topic="seen", partitions=(1,)):
+    return {"groupId": group, "generationIdOrMemberEpoch": -1, "memberId": "", "groupInstanceId": None,
+            "topics": [{"name": topic, "partitions": [
+                {"partitionIndex": p, "committedOffset": COMMITTED, "committedLeaderEpoch": -1,
+                 "committedMetadata": ""} for p in partitions]}]}
 
 
 def groups(w):
@@ -119,6 +119,27 @@ def groups(w):
     assert w.value("fluxmq_consumer_groups_active") == 1
     w.client.produce("seen", 1, batch([b"more"]))
     assert w.value('fluxmq_consumer_group_lag{group="readers"}') == RECORDS - COMMITTED + 1
+
+
+def many_offsets(w):
+    """More than fit into the page's memory: it is there all the same, and its sums are those of all."""
+    wide, count, name = 9000, 12, "a-name-that-takes-memory-" * 9
+    w.client.create_topic(name, wide, {"storage.class": "memory"})
+    groups_wide = [f"wide{number}" for number in range(count)]
+    for group in groups_wide:
+        w.client.call("FindCoordinator", 1, {"key": group, "keyType": 0})
+        answer = w.client.call("OffsetCommit", 7, commit(group, name, range(wide)))
+        assert {p["errorCode"] for p in answer["topics"][0]["partitions"]} == {0}
+        w.client.call("OffsetCommit", 7, commit(group))
+    assert w.value("fluxmq_consumer_groups_active") == 1 + count
+    for group in groups_wide:
+        assert w.value(f'fluxmq_consumer_group_lag{{group="{group}"}}') == RECORDS - COMMITTED + 1
+    one = json.loads(w.get(f"/consumer-groups/{group}")[1])
+    assert (one["offsets_total"], one["lag"]) == (wide + 1, RECORDS - COMMITTED + 1), one["offsets_total"]
+    assert len(one["offsets"]) == 5000, len(one["offsets"])
+    w.client.call("DeleteGroups", 1, {"groupsNames": groups_wide})
+    w.client.call("DeleteTopics", 4, {"topicNames": [name], "timeoutMs": 10000})
+    assert w.value("fluxmq_consumer_groups_active") == 1
 
 
 def same_in_json(w):
@@ -160,7 +181,8 @@ def main():
     try:
         for name, case in (("health and status", ready), ("counters and what is stored", counts),
                            ("records consumed", consumes),
-                           ("groups, their offsets and lag", groups), ("the same as JSON", same_in_json),
+                           ("groups, their offsets and lag", groups), ("more offsets than fit a page", many_offsets),
+                           ("the same as JSON", same_in_json),
                            ("METRICS.md has every metric, and no other", described),
                            ("the NATS door's pages and metrics", door_pages),
                            ("they have what nats-server's have", door_like), ("nats-top", door_top),

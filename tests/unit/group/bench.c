@@ -99,6 +99,7 @@ static void fill(struct answer *a, const struct group_reply *r)
         fill_described(a, &r->described);
     } else if (r->kind == GROUP_OFFSET_FETCH) {
         fill_offsets(a, r);
+        a->rest = r->rest;
     } else if (r->kind == GROUP_LIST) {
         a->count_of = r->group_count;
         for (size_t i = 0; i < r->group_count && i < MEMBERS; i++)

@@ -21,6 +21,7 @@ struct answer {
     int generation;
     char member_id[TEXT], leader[TEXT], protocol[TEXT], type[TEXT], assignment[TEXT];
     char state[TEXT];
+    size_t rest;              /* of offsets in pieces */
     size_t count_of;          /* members, offsets, groups, outcomes */
     char members[MEMBERS][TEXT], metadata[MEMBERS][TEXT];
     int64_t offsets[MEMBERS];

@@ -56,6 +56,32 @@ void test_commits_without_a_member_need_a_group_without_members(void)
     bench_close(&b);
 }
 
+void test_all_offsets_come_in_pieces_too(void)
+{
+    enum { COMMITTED = 40 };
+    bool seen[COMMITTED] = {false};
+    size_t count = 0, from = 0, pieces = 0;
+    bench_open(&b);
+    for (int i = 0; i < COMMITTED; i++)
+        expect_eq(bench_commit(&b, "s", "", -1, "t", i, i), OUT_OK);
+    do {
+        struct group_event e = {.kind = GROUP_OFFSET_FETCH, .group_id = bytes_of("s"),
+                                .places = {.all = true, .from = from, .most = 3}};
+        const struct answer *a = ANSWER(&b, bench_step(&b, &e));
+        expect(a->count_of < MEMBERS);
+        for (size_t i = 0; i < a->count_of; i++)
+            seen[a->offsets[i]] = true;
+        count += a->count_of;
+        from = a->rest;
+        pieces++;
+    } while (from > 0 && pieces <= COMMITTED);
+    expect_eq(count, COMMITTED);
+    expect(pieces > 4);
+    for (int i = 0; i < COMMITTED; i++)
+        expect(seen[i]);
+    bench_close(&b);
+}
+
 void test_commits_of_members_by_state(void)
 {
     bench_open(&b);
