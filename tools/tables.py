@@ -186,11 +186,14 @@ summed when somebody asks.
 
 `/connz` knows `offset`, `limit` (1024, at most 8192), `sort` (cid, start, subs, pending, msgs_to, msgs_from,
 bytes_to, bytes_from, last, idle, uptime, rtt), `subs=1` and `subs=detail`, `cid`, `auth` and `state`; closed
-connections are not kept. `/subsz` knows `subs=1`, `offset`, `limit` and `test=SUBJECT`.
+connections are not kept. `/subsz` knows `subs=1`, `offset`, `limit`, `test=SUBJECT`, and `topics=1`: what became of
+each topic's messages.
 
 What is published at the NATS door, and what to a topic that somebody there is subscribed to, adds up at any time:
 `fluxmq_live_matched_total` = `fluxmq_live_delivered_total` + `fluxmq_live_dropped_total` (all reasons) +
 `fluxmq_live_expired_total` + `fluxmq_live_pending`, where a message counts once for each subscription it is for.
+`fluxmq_live_topic_` is the same sum for the subscriptions that get nothing but one topic: of the 100 busiest by name,
+of all others together as topic "".
 
 | metric | kind | what |
 |---|---|---|

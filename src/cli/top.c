@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fluxmq top: /varz and /connz, again and again. */
+/* fluxmq top: /varz, /connz and the topics of /subsz, again and again. */
 #include "cli/fetch.h"
 #include "cli/verbs.h"
 
@@ -26,7 +26,7 @@ struct counts {
 struct top {
     struct cli_servers servers;
     struct counts before;
-    char path[128];
+    char path[128], topics_path[64];
     int64_t interval_ms, lines;
     bool once, clears;
 };
@@ -121,23 +121,47 @@ static void show_connections(const json_t *connz)
         printf("and %.0f more (--lines)\n", more);
 }
 
+/* Of a server that knows of topics. */
+static void show_topics(const json_t *subsz)
+{
+    const json_t *list = json_object_get(subsz, "topics");
+    char name[64];
+    if (json_array_size(list) == 0)
+        return;
+    printf("\n%-32s %6s %12s %12s %10s %10s\n", "TOPIC", "SUBS", "DELIVERED", "DROPPED",
+           "EXPIRED", "PENDING");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        double dropped = number(o, "dropped_oldest") + number(o, "dropped_newest") +
+                         number(o, "dropped_gone");
+        word(o, "topic", name, sizeof name);
+        printf("%-32s %6.0f %12.0f %12.0f %10.0f %10.0f\n", name[0] == '\0' ? "(others)" : name,
+               number(o, "num_subscriptions"), number(o, "delivered"), dropped,
+               number(o, "expired"), number(o, "pending"));
+    }
+}
+
 static enum outcome look(struct top *t)
 {
-    json_t *varz, *connz = NULL;
+    json_t *varz, *connz = NULL, *subsz = NULL;
     enum outcome o = cli_fetch(&t->servers.list[0], "/varz", &varz);
     if (o == OUT_OK)
         o = cli_fetch(&t->servers.list[0], t->path, &connz);
+    if (o == OUT_OK)
+        o = cli_fetch(&t->servers.list[0], t->topics_path, &subsz);
     if (o == OUT_OK) {
         if (t->clears)
             fputs(CLEAR, stdout);
         show_server(t, varz);
         show_connections(connz);
+        show_topics(subsz);
         if (!t->once && !t->clears)
             putchar('\n');
         fflush(stdout);
     }
     json_decref(varz);
     json_decref(connz);
+    json_decref(subsz);
     return o;
 }
 
@@ -163,6 +187,8 @@ static enum outcome prepare(const struct cli_args *a, struct top *t)
         o = cli_number(a, CLI_lines, 1, LINES, &t->lines);
     snprintf(t->path, sizeof t->path, "/connz?limit=%lld&sort=%s", (long long)t->lines,
              sort == NULL ? "msgs_to" : sort);
+    snprintf(t->topics_path, sizeof t->topics_path, "/subsz?topics=1&limit=%lld",
+             (long long)t->lines);
     return o;
 }
 

@@ -87,6 +87,89 @@ static void add_family(struct text *t, const struct nats_figures *f, double topi
     add(t, "messages_inflight", "gauge", "The same as `fluxmq_live_pending`", (double)a->pending);
 }
 
+/* ---- by topic ---- */
+
+#define TOPICS_SHOWN 100 /* the busiest; the others are summed up, without a name */
+
+static unsigned long long count_at(const struct nats_topic_sum *s, size_t at)
+{
+    uint64_t count;
+    memcpy(&count, (const char *)s + at, sizeof count);
+    return count;
+}
+
+static void add_by_topic(struct text *t, const struct nats_topic_sum *list, size_t count)
+{
+    static const char *const reasons[] = {"oldest", "newest", "gone"};
+    static const struct column {
+        const char *name, *head;
+        size_t at;
+    } columns[] = {
+#define ACCOUNT(field) offsetof(struct nats_topic_sum, account.field)
+        {"subscriptions", "# HELP fluxmq_live_topic_subscriptions Subscriptions to nothing but a "
+         "topic\n# TYPE fluxmq_live_topic_subscriptions gauge\n",
+         offsetof(struct nats_topic_sum, subscriptions)},
+        {"matched_total", "# HELP fluxmq_live_topic_matched_total Deliveries due to them\n"
+         "# TYPE fluxmq_live_topic_matched_total counter\n", ACCOUNT(matched)},
+        {"delivered_total", "# HELP fluxmq_live_topic_delivered_total Deliveries made to them\n"
+         "# TYPE fluxmq_live_topic_delivered_total counter\n", ACCOUNT(delivered)},
+        {"expired_total", "# HELP fluxmq_live_topic_expired_total Deliveries to them not made "
+         "since the time to live was over\n# TYPE fluxmq_live_topic_expired_total counter\n",
+         ACCOUNT(expired)},
+        {"pending", "# HELP fluxmq_live_topic_pending Deliveries to them that wait in a backlog\n"
+         "# TYPE fluxmq_live_topic_pending gauge\n", ACCOUNT(pending)},
+#undef ACCOUNT
+    };
+    for (size_t c = 0; c < COUNT_OF(columns); c++) {
+        const struct column *k = &columns[c];
+        text_add(t, "%s", k->head);
+        for (size_t i = 0; i < count; i++)
+            text_add(t, "fluxmq_live_topic_%s{topic=\"%.*s\"} %llu\n", k->name,
+                     (int)list[i].topic.size, (const char *)list[i].topic.at,
+                     count_at(&list[i], k->at));
+    }
+    text_add(t, "# HELP fluxmq_live_topic_dropped_total Deliveries to them dropped, by reason\n"
+             "# TYPE fluxmq_live_topic_dropped_total counter\n");
+    for (size_t i = 0; i < count; i++) {
+        for (size_t why = 0; why < COUNT_OF(reasons); why++)
+            text_add(t, "fluxmq_live_topic_dropped_total{topic=\"%.*s\",reason=\"%s\"} %llu\n",
+                     (int)list[i].topic.size, (const char *)list[i].topic.at, reasons[why],
+                     (unsigned long long)list[i].account.dropped[why]);
+    }
+}
+
+/* What is not shown by name becomes one row; returns how many there are. */
+static size_t fold(struct nats_topic_sum *list, size_t count)
+{
+    struct nats_topic_sum rest = {0};
+    size_t shown = 0, others = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].topic.size > 0 && shown < TOPICS_SHOWN) {
+            list[shown++] = list[i];
+            continue;
+        }
+        others++;
+        rest.subscriptions += list[i].subscriptions;
+        live_account_add(&rest.account, &list[i].account);
+    }
+    if (others > 0)
+        list[shown++] = rest;
+    return shown;
+}
+
+/* Waits for the reactors. */
+static void add_topics(struct text *t)
+{
+    struct nats_topic_sum *list = NULL;
+    struct arena arena;
+    size_t count;
+    arena_init(&arena, MiB(16));
+    if (nats_topic_sums(&arena, &list, &count) != OUT_OK)
+        count = 0;
+    add_by_topic(t, list, fold(list, count));
+    arena_fini(&arena);
+}
+
 void add_door(struct text *t, const struct page *p)
 {
     struct nats_figures f;
@@ -94,5 +177,7 @@ void add_door(struct text *t, const struct page *p)
         f = (struct nats_figures){0};
     add_traffic(t, &f);
     add_account(t, &f.live);
+    if (p->ready)
+        add_topics(t);
     add_family(t, &f, (double)p->figures.topics);
 }

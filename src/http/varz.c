@@ -130,14 +130,41 @@ static enum outcome list_all(json_t *list, struct wanted *w)
     return out;
 }
 
+/* Ours: the topics that somebody subscribed to, and what became of their messages. */
+static json_t *list_topics(const struct wanted *w)
+{
+    json_t *list = json_array();
+    struct nats_topic_sum *sums;
+    struct arena arena;
+    size_t count;
+    arena_init(&arena, LIST_MEMORY);
+    if (nats_topic_sums(&arena, &sums, &count) != OUT_OK)
+        count = 0;
+    for (size_t i = w->offset; i < count && i - w->offset < w->limit; i++) {
+        const struct live_account *a = &sums[i].account;
+        json_t *o = json_pack("{s:o}", "topic", monitor_text(sums[i].topic));
+        put(o, "num_subscriptions", sums[i].subscriptions);
+        put(o, "matched", a->matched);
+        put(o, "delivered", a->delivered);
+        put(o, "dropped_oldest", a->dropped[LIVE_DROPPED_OLDEST]);
+        put(o, "dropped_newest", a->dropped[LIVE_DROPPED_NEWEST]);
+        put(o, "dropped_gone", a->dropped[LIVE_DROPPED_GONE]);
+        put(o, "expired", a->expired);
+        put(o, "pending", a->pending);
+        json_array_append_new(list, o);
+    }
+    arena_fini(&arena);
+    return list;
+}
+
 unsigned monitor_subsz(struct text *t, struct monitor *m)
 {
     const struct nats_figures *f = &m->figures;
     const struct live_figures *l = &f->live;
     struct wanted w = {.under = bytes_of(monitor_word(m, "test")), .limit = MONITOR_LIMIT};
-    bool listed = false;
+    bool listed = false, topics = false;
     if (!monitor_number(m, "offset", &w.offset) || !monitor_number(m, "limit", &w.limit) ||
-        !monitor_flag(m, "subs", &listed))
+        !monitor_flag(m, "subs", &listed) || !monitor_flag(m, "topics", &topics))
         return MHD_HTTP_BAD_REQUEST;
     w.limit = w.limit == 0 ? MONITOR_LIMIT : MIN(w.limit, MONITOR_LIMIT_MAX);
     if (w.under.at != NULL && live_subject_kind(w.under) != LIVE_LITERAL) {
@@ -168,6 +195,8 @@ unsigned monitor_subsz(struct text *t, struct monitor *m)
         json_object_set_new(o, "subscriptions_list", list);
     else
         json_decref(list);
+    if (topics)
+        json_object_set_new(o, "topics", list_topics(&w));
     text_json(t, o);
     return MHD_HTTP_OK;
 }

@@ -31,6 +31,7 @@ static struct live_message backlog_pop(struct live_sub *sub)
     b->first = (b->first + 1) & (b->room - 1);
     b->count--;
     sub->account.pending--;
+    sub->total->pending--;
     sub->shard->tally.account.pending--;
     return m;
 }
@@ -72,6 +73,7 @@ static void backlog_free(struct live_sub *sub)
 static void count_expired(struct live_sub *sub)
 {
     sub->account.expired++;
+    sub->total->expired++;
     sub->shard->tally.account.expired++;
 }
 
@@ -137,6 +139,7 @@ bool backlog_keep(struct live_sub *sub, struct flight *f)
     *backlog_at(b, b->count++) = *m;
     store_hold_take(m->hold);
     sub->account.pending++;
+    sub->total->pending++;
     sub->shard->tally.account.pending++;
     if (sub->overflow == LIVE_BLOCK && backlog_overflows(sub)) {
         f->held.full |= (uint64_t)1 << sub->shard->index;
@@ -189,10 +192,13 @@ static enum step drain_one(struct live_shard *s, struct live_sub *sub, int64_t w
         return STEP_ON;
     }
     struct live_message m = backlog_pop(sub);
+    struct live_account *total = sub->total;
     sub->account.delivered++;
     enum live_taken taken = sub->deliver(sub, &m);
     bool here = shard_sub(s, name) == sub;
     if (taken == LIVE_TAKEN || !here) {
+        total->delivered += taken == LIVE_TAKEN;
+        total->dropped[LIVE_DROPPED_GONE] += taken != LIVE_TAKEN;
         if (taken == LIVE_TAKEN)
             s->tally.account.delivered++;
         else
@@ -216,6 +222,7 @@ static enum step drain_one(struct live_shard *s, struct live_sub *sub, int64_t w
     b->ring[b->first] = m;
     b->count++;
     sub->account.pending++;
+    total->pending++;
     s->tally.account.pending++;
     return STEP_WAIT;
 }

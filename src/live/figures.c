@@ -49,11 +49,6 @@ void live_figures(struct live *live, struct live_figures *f)
         f->published += t.published;
         f->bytes_published += t.bytes_published;
         f->no_memory += t.no_memory;
-        f->account.matched += t.account.matched;
-        f->account.delivered += t.account.delivered;
-        f->account.expired += t.account.expired;
-        f->account.pending += t.account.pending;
-        for (int why = 0; why < LIVE_REASONS; why++)
-            f->account.dropped[why] += t.account.dropped[why];
+        live_account_add(&f->account, &t.account);
     }
 }

@@ -41,6 +41,8 @@ static void count_late(struct live_shard *s, struct live_sub *sub)
         return;
     sub->account.matched++;
     sub->account.expired++;
+    sub->total->matched++;
+    sub->total->expired++;
     s->tally.account.matched++;
     s->tally.account.expired++;
 }

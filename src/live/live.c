@@ -147,6 +147,8 @@ enum outcome live_subscribe(struct live_shard *s, struct live_sub *sub, struct b
     sub->node = NULL;
     sub->account = (struct live_account){0};
     list_init(&sub->busy);
+    if (sub->total == NULL)
+        sub->total = &s->untold;
     enum outcome o = slot_take(s, sub);
     if (o != OUT_OK)
         return o;
@@ -171,6 +173,8 @@ void live_unsubscribe(struct live_sub *sub)
     slot_give(s, sub->index);
     list_remove(&sub->busy);
     backlog_fini(sub);
+    if (sub->total == &s->untold)
+        sub->total = NULL;
     sub->shard = NULL;
     s->tally.subscriptions--;
     tally_share(s);

@@ -71,6 +71,16 @@ struct live_account {
     uint64_t dropped[LIVE_REASONS];
 };
 
+static inline void live_account_add(struct live_account *to, const struct live_account *a)
+{
+    to->matched += a->matched;
+    to->delivered += a->delivered;
+    to->expired += a->expired;
+    to->pending += a->pending;
+    for (int why = 0; why < LIVE_REASONS; why++)
+        to->dropped[why] += a->dropped[why];
+}
+
 struct live;
 struct live_shard;
 struct live_node;
@@ -92,6 +102,8 @@ struct live_sub {
     void *owner;                  /* the door's: its connection */
     uint8_t overflow;             /* enum live_overflow */
     uint32_t backlog_max;         /* messages; 0: no limit but the owner's own */
+    struct live_account *total;   /* of the same shard: counted along with its own, there as long as
+                                     something may be delivered to it; NULL: none */
     /* live's own */
     uint32_t index;               /* of the shard's table: what other threads name it by */
     uint32_t serial;
@@ -103,7 +115,7 @@ struct live_sub {
 };
 
 /* Shard's thread. `pattern` and `queue` are copied into the tree. OUT_INVALID: a bad subject,
- * OUT_NO_MEMORY. The fields up to backlog_max are set before. */
+ * OUT_NO_MEMORY. The fields up to `total` are set before. */
 MUST enum outcome live_subscribe(struct live_shard *s, struct live_sub *sub, struct bytes pattern,
                                  struct bytes queue);
 /* Its backlog is dropped (LIVE_DROPPED_GONE), its account stays to be read. Nothing if it is not

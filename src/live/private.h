@@ -189,6 +189,7 @@ struct live_shard {
     uint64_t random;
     struct tally tally;
     struct scratch scratch;
+    struct live_account untold; /* total of subscriptions that have none */
     bool flush_wanted;
     bool room_made;           /* a full subscription got room or left, nobody was told yet */
     bool held;                /* a publisher is held because of a full subscription of ours */

@@ -23,12 +23,14 @@ const struct live_message *flight_kept(struct flight *f)
 void count_drop(struct live_sub *sub, enum live_reason why)
 {
     sub->account.dropped[why]++;
+    sub->total->dropped[why]++;
     sub->shard->tally.account.dropped[why]++;
 }
 
 static void count_match(struct live_sub *sub)
 {
     sub->account.matched++;
+    sub->total->matched++;
     sub->shard->tally.account.matched++;
 }
 
@@ -39,13 +41,16 @@ enum handed { HANDED, HANDED_LATER, REFUSED, CLOSED };
 static enum handed hand(struct live_shard *s, struct live_sub *sub, struct flight *f)
 {
     struct sub_name name = {sub->index, sub->serial};
+    struct live_account *total = sub->total;
     sub->account.delivered++;
     enum live_taken taken = sub->deliver(sub, f->m);
     if (likely(taken == LIVE_TAKEN)) {
+        total->delivered++;
         s->tally.account.delivered++;
         return HANDED;
     }
     if (shard_sub(s, name) != sub) { /* it left in between: nobody looks at its account */
+        total->dropped[LIVE_DROPPED_GONE]++;
         s->tally.account.dropped[LIVE_DROPPED_GONE]++;
         return REFUSED;
     }
@@ -93,6 +98,7 @@ static bool offer(struct live_shard *s, struct live_sub *sub, struct flight *f)
     enum handed h = hand(s, sub, f);
     if (h == CLOSED) {
         sub->account.matched--;
+        sub->total->matched--;
         s->tally.account.matched--;
     }
     return h == HANDED || h == HANDED_LATER;

@@ -4,6 +4,7 @@
  * it tells people who look.
  */
 #include "nats/check.h"
+#include "nats/sums.h"
 #include "nats/topic.h"
 
 #include <openssl/rand.h>
@@ -67,6 +68,7 @@ static void open_shard(struct nats *n, int i)
     list_init(&h->stalled);
     list_init(&h->batches);
     list_init(&h->taps_held);
+    nats_sums_init(&h->sums);
     list_init(&h->consumers);
     nats_timers_init(&h->timers, h->shard);
 }
@@ -148,6 +150,7 @@ void nats_close(void)
     for (int i = 0; i < n->options.shard_count; i++) {
         nats_bury(&n->shards[i]);
         nats_topics_close(&n->shards[i]);
+        nats_sums_fini(&n->shards[i].sums);
     }
     give_up(n);
 }

@@ -84,6 +84,16 @@ struct nats_connection {
     const struct nats_subscription *details; /* the same, more about them */
 };
 
+/* What became of a topic's messages for the subscriptions that get nothing but that topic. */
+struct nats_topic_sum {
+    struct bytes topic;        /* size 0: of some topics that are too many to tell apart */
+    uint64_t subscriptions;
+    struct live_account account;
+};
+/* As nats_connections: the topics that somebody subscribed to, the busiest first. */
+MUST enum outcome nats_topic_sums(struct arena *arena, struct nats_topic_sum **list,
+                                  size_t *count);
+
 enum nats_detail { NATS_CONNECTIONS, NATS_SUBSCRIPTIONS };
 /* No shard's thread, while the reactors run: copies of all connections into the arena, in order of
  * cid; waits for the reactors. OUT_NO_MEMORY; OUT_CLOSED: the door is not open. */

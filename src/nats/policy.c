@@ -42,19 +42,19 @@ bool nats_wish_take(struct bytes *subject, struct nats_wish *wish)
 /* ---- topics and prefixes ---- */
 
 /* The topic that all subjects under this pattern belong to. */
-static const struct topic_config *topic_of(struct bytes subject)
+static const struct topic *topic_of(struct bytes subject)
 {
     const struct view *v = broker_view();
     struct nats_topic t;
     if (live_subject_kind(subject) == LIVE_LITERAL)
-        return nats_topic_of(subject, &t) ? &t.topic->config : NULL;
+        return nats_topic_of(subject, &t) ? t.topic : NULL;
     for (size_t i = 0; v != NULL && i < v->topic_count; i++) {
         if (v->topics[i]->internal)
             continue;
         nats_topic_patterns(v->topics[i], &t);
         for (size_t j = 0; j < t.pattern_count; j++) {
             if (live_covers(t.patterns[j], subject))
-                return &t.topic->config;
+                return t.topic;
         }
     }
     return NULL;
@@ -70,14 +70,16 @@ static const struct config_subject *prefix_of(const struct config *c, struct byt
 }
 
 /* Policy and number each by the first that says them. */
-void nats_policy_set(struct nats *n, struct bytes subject, const struct nats_wish *wish,
-                     struct live_sub *sub)
+const struct topic *nats_policy_set(struct nats *n, struct bytes subject,
+                                    const struct nats_wish *wish, struct live_sub *sub)
 {
     int overflow = wish->given ? (int)wish->overflow : -1;
     uint32_t messages = wish->messages;
+    const struct topic *topic = NULL;
     if (n->broker != NULL) {
         const struct config *c = broker_config(n->broker);
-        const struct topic_config *t = topic_of(subject);
+        topic = topic_of(subject);
+        const struct topic_config *t = topic == NULL ? NULL : &topic->config;
         const struct config_subject *p = c->subject_count == 0 ? NULL : prefix_of(c, subject);
         overflow = overflow < 0 && t != NULL ? t->live_overflow : overflow;
         messages = messages == 0 && t != NULL ? (uint32_t)t->live_backlog : messages;
@@ -90,6 +92,7 @@ void nats_policy_set(struct nats *n, struct bytes subject, const struct nats_wis
     messages = messages == 0 ? n->options.overflow_messages : messages;
     sub->overflow = (uint8_t)overflow;
     sub->backlog_max = overflow == LIVE_DISCONNECT ? 0 : messages;
+    return topic;
 }
 
 int64_t nats_policy_ttl(const struct nats *n, struct bytes subject)

@@ -19,9 +19,10 @@ struct nats_wish {
 /* Takes the wish off a subject that begins with the prefix; false: it makes no sense. */
 MUST bool nats_wish_take(struct bytes *subject, struct nats_wish *wish);
 
-/* Sets overflow and backlog_max of a subscription to that subject. */
-void nats_policy_set(struct nats *n, struct bytes subject, const struct nats_wish *wish,
-                     struct live_sub *sub);
+/* Sets overflow and backlog_max of a subscription to that subject. Returns the topic that all of it
+ * belongs to, NULL: none. */
+const struct topic *nats_policy_set(struct nats *n, struct bytes subject,
+                                    const struct nats_wish *wish, struct live_sub *sub);
 
 /* The time to live that nats.subjects gives a subject, in ms; -1: none. */
 int64_t nats_policy_ttl(const struct nats *n, struct bytes subject);

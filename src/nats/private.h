@@ -29,7 +29,16 @@ enum nats_count {
 };
 
 struct nats_session;
+struct nats_sum;
 struct partition;
+struct topic;
+
+/* sums.h: by topic, what became of the messages for its subscriptions. */
+#define NATS_SUM_LISTS 64
+struct nats_sums {
+    struct list lists[NATS_SUM_LISTS]; /* struct nats_sum.node, by hash */
+    size_t count;
+};
 
 struct nats_shard {
     struct nats *nats;
@@ -41,6 +50,7 @@ struct nats_shard {
     struct nats_routes *routes;   /* topic.c: patterns of topics; NULL: none were asked for yet */
     struct nats_scratch scratch;  /* of records that become messages and the other way round */
     struct list batches;          /* topic.c: what was published to topics in this turn */
+    struct nats_sums sums;
     struct list taps_held;        /* tap.c: taps that wait for room */
     struct nats_timers timers;    /* of messages that are out */
     struct list consumers;        /* consumer.c: durable consumers it owns */
@@ -124,6 +134,7 @@ struct nats_session {
 struct nats_sub {
     struct live_sub live;         /* live.owner: its session */
     struct nats_sub *next_dead;
+    struct nats_sum *sum;         /* of its topic; NULL: it is not one topic's */
     uint64_t delivered, max;      /* max 0: no end */
     uint32_t hash;
     uint16_t sid_size, subject_size, queue_size;

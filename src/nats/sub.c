@@ -4,6 +4,7 @@
  * memory until the turn ends, since it may be the one that is just being delivered to.
  */
 #include "nats/policy.h"
+#include "nats/sums.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,13 +113,15 @@ static enum outcome add(struct nats_session *s, const struct nats_op *op, uint32
     struct nats_sub *sub = make_room(&s->subs) ? sub_new(s, op, hash) : NULL;
     if (sub == NULL)
         return OUT_NO_MEMORY;
-    nats_policy_set(s->home->nats, op->subject, wish, &sub->live);
+    const struct topic *topic = nats_policy_set(s->home->nats, op->subject, wish, &sub->live);
+    nats_sum_join(&s->home->sums, sub, topic);
     if (op->subject.at[0] == '$' && n->service_queue != NULL)
         service = n->service_queue(op->subject);
     if (service.size > 0)
         queue = service;
     enum outcome o = live_subscribe(s->home->live, &sub->live, op->subject, queue);
     if (o != OUT_OK) {
+        nats_sum_leave(sub);
         free(sub);
         return o;
     }
@@ -191,6 +194,7 @@ void nats_sub_remove(struct nats_session *s, struct nats_sub *sub)
     take_out(&s->subs, sub);
     list_remove(&sub->live.busy);
     live_unsubscribe(&sub->live);
+    nats_sum_leave(sub);
     nats_count(s->home, NATS_SUBS_GONE, 1);
     sub->next_dead = s->home->dead;
     s->home->dead = sub;
@@ -206,6 +210,7 @@ void nats_subs_clear(struct nats_session *s)
             continue;
         list_remove(&sub->live.busy);
         live_unsubscribe(&sub->live);
+        nats_sum_leave(sub);
         nats_count(s->home, NATS_SUBS_GONE, 1);
         sub->next_dead = s->home->dead;
         s->home->dead = sub;

@@ -130,6 +130,10 @@ static enum progress read_on(struct tap *t, const struct nats_topic *topic)
 {
     struct reading now = {.tap = t, .topic = topic};
     int64_t end, before = t->position;
+    struct store_stat stat;
+    store_stat(t->partition->store, &stat);
+    if (unlikely(before < stat.start_offset))
+        count(live_missed, (uint64_t)(stat.start_offset - before));
     t->position = nats_walk(t->partition, before, TURN_BYTES, &end, publish, &now);
     if (now.full)
         return TAP_HELD;

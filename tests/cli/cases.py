@@ -327,6 +327,8 @@ def into_a_topic(w):
         w.run("pub", "--key", "k2", "kept", "again")
         message, = lines(took(sub)[0])
         assert (message["headers"]["Kafka-Key"], message["payload"]) == (["k2"], "again"), message
+        out, _ = w.run("top", "--once", "-m", f"127.0.0.1:{w.http}")
+        assert re.search(r"^TOPIC +SUBS +DELIVERED +DROPPED +EXPIRED +PENDING\nkept +0 +1 +0 +0 +0$", out, re.M), out
     finally:
         client.close()
     _, err = w.run("pub", "--ack", "no.topic", "x", status=1)

@@ -138,3 +138,41 @@ def nats_top(w, taker):
     assert "Connections Polled: 1" in done.stdout and "taker" in done.stdout and "a.>" in done.stdout, done.stdout
     assert "In:   Msgs: 3  Bytes: 8" in done.stdout, done.stdout
     taker.close()
+
+
+def by_topic(w):
+    """Each topic's deliveries, of bounded number: 100 by name, the others summed up."""
+    names = [f"live-{i}" for i in range(130)]
+    for name in names:
+        w.client.create_topic(name, 1, {"live.subjects": f"{name}.>"})
+    peer, other = Peer(w.nats, "topics"), Peer(w.nats, "all")
+    try:
+        other.say("SUB > 1\r\n")  # no topic's
+        other.flush()
+        for i, name in enumerate(names):
+            peer.say(f"SUB {name} {i + 1}\r\n")
+        peer.say(f"SUB {names[7]}.* 900\r\nSUB {names[7]}.a.> 901\r\nPUB {names[7]}.a 1\r\nx\r\n"
+                 f"PUB {names[7]}.a.b 1\r\nx\r\nPUB {names[7]} 1\r\nx\r\nPUB {names[9]} 1\r\nx\r\n")
+        peer.flush()
+
+        def rows():
+            return {o["topic"]: o for o in page(w, "/subsz?topics=1")["topics"]}
+        wait_until(lambda: rows()[names[9]]["delivered"] == 1 and rows()[names[7]]["delivered"] == 3, 10, "deliveries")
+        assert [o["topic"] for o in page(w, "/subsz?topics=1&limit=2")["topics"]] == [names[7], names[9]]
+        assert page(w, "/subsz?topics=1&limit=1&offset=1")["topics"] == [rows()[names[9]]]
+        assert "topics" not in page(w, "/subsz")
+        assert {n: o["num_subscriptions"] for n, o in rows().items()} == {n: 3 if n == names[7] else 1 for n in names}
+        lines = [line for line in w.get("/metrics")[1].split("\n") if line.startswith("fluxmq_live_topic_")]
+        subs = {line for line in lines if line.startswith("fluxmq_live_topic_subscriptions")}
+        assert len(subs) == 101 and sum(float(line.split()[1]) for line in subs) == 132, subs
+        assert 'fluxmq_live_topic_subscriptions{topic=""} 30' in subs
+        for what in ("matched", "delivered"):
+            assert f'fluxmq_live_topic_{what}_total{{topic="{names[7]}"}} 3' in lines, what
+        assert f'fluxmq_live_topic_dropped_total{{topic="{names[9]}",reason="gone"}} 0' in lines
+        peer.close()  # what was delivered stays told, as long as there is the topic
+        wait_until(lambda: rows()[names[7]]["num_subscriptions"] == 0, 10, "the end of subscriptions")
+        assert rows()[names[7]]["delivered"] == 3
+        w.client.call("DeleteTopics", 1, {"topicNames": names, "timeoutMs": 10000})
+        wait_until(lambda: not rows(), 10, "the end of the topics")
+    finally:
+        other.close()

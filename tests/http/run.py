@@ -186,6 +186,7 @@ def main():
                            ("METRICS.md has every metric, and no other", described),
                            ("the NATS door's pages and metrics", door_pages),
                            ("they have what nats-server's have", door_like), ("nats-top", door_top),
+                           ("live figures of each topic", door.by_topic),
                            ("it stops", stops)):
             tap.run(name, case, world)
     finally:

@@ -445,6 +445,28 @@ def block_ends_with_its_subscriber(binary):
         giver.close()
 
 
+def retention_does_not_wait(binary):
+    """A topic in memory keeps what it may keep; what its subscribers miss by that is counted."""
+    with World(binary, {"nats.write.deadline.ms": 600000}) as w:
+        w.kafka.create_topic("m", 1, {"live.overflow": "block", "live.backlog": "4", "storage.class": "memory",
+                                      "retention.records": "10"})
+        taker, count = w.nats(), 0
+        taker.subscribe("m")
+        while produce(w.kafka, "m", b"%d " % count + BIG) == 0:
+            count += 1
+            assert count < 2000
+        for _ in range(3):
+            w.kafka.produce("m", 0, batch([(None, b"x", [])] * 100))
+        w.kafka.produce("m", 0, batch([(None, b"last", [])]))
+        wait_until(lambda: w.kafka.ends("m", 1, -2)[0] > count + 200, 10, "retention")
+        while not taker.inbox or taker.inbox[-1].payload != b"last":
+            taker.step(10)
+        missed = w.live()["missed_total"]
+        assert missed > 100 and missed + len(taker.inbox) == w.kafka.ends("m", 1)[0], (missed, len(taker.inbox))
+        taker.close()
+        return f"{missed:.0f} missed of {w.kafka.ends('m', 1)[0]}"
+
+
 class Life:
     """One life of a broker with a durable topic `t` whose subscribers lose nothing, and with what is live only."""
 
@@ -543,7 +565,9 @@ def accounts_of_block_and_restarts(binary):
         def adds_up(pending=None):
             now = w.live()
             good = now["matched_total"] == sum(now[x] for x in SUMMED) and pending in (None, now["pending"])
-            return now if good else None
+            of_t = [now.get("topic_" + (x.replace("{", '{topic="t",') if "{" in x else x + '{topic="t"}'), 0)
+                    for x in ("matched_total", *SUMMED)]  # those of the topic alone
+            return now if good and of_t[0] == sum(of_t[1:]) > 0 else None
         total = 0
         for life in range(3):
             play = Life(w, random, stored)
@@ -563,7 +587,8 @@ def accounts_of_block_and_restarts(binary):
     return f"seed {seed}: {len(stored)} records, {total} subscribers"
 
 
-CASES = [who_is_held, block_slows_producers, block_ends_with_its_subscriber, who_says_the_policy,
+CASES = [who_is_held, block_slows_producers, block_ends_with_its_subscriber,
+         retention_does_not_wait, who_says_the_policy,
          topics_have_a_policy, prefixes_have_a_time_to_live, kafka_sees_no_expired_record, presets, reloading,
          everything_is_accounted_for, accounts_of_block_and_restarts]
 

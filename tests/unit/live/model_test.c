@@ -47,6 +47,7 @@ struct model_mail {
 struct model {
     struct world world;
     struct mirror takers[TAKERS];
+    struct live_account totals[WORLD_SHARDS];
     struct parcel *lanes[WORLD_SHARDS][WORLD_SHARDS];
     int lane_count[WORLD_SHARDS][WORLD_SHARDS];
     struct model_mail mail[WORLD_SHARDS][MAIL_MAX];
@@ -298,6 +299,7 @@ static void step_subscribe(struct mirror *t)
     t->limit = staying || any(3) != 0 ? 0 : 1 + any(6);
     t->there = true;
     t->sub = (struct live_sub){.deliver = take, .overflowed = overflowed, .owner = t};
+    t->sub.total = &m.totals[t->shard];
     t->sub.overflow = (uint8_t)any(t->group >= 0 ? 3 : 4);
     t->sub.backlog_max = staying ? 0 : 1 + any(8);
     expect(live_subscribe(world_shard(&m.world, t->shard), &t->sub, bytes_of(patterns[t->pattern]),
@@ -337,7 +339,12 @@ static void step_flush(int shard)
 static void examine(void)
 {
     struct live_figures f;
+    struct live_account total = {0};
     uint64_t pending = 0;
+    for (int i = 0; i < m.world.shard_count; i++) {
+        expect(account_adds_up(&m.totals[i]));
+        live_account_add(&total, &m.totals[i]);
+    }
     for (int i = 0; i < TAKERS; i++) {
         const struct mirror *t = &m.takers[i];
         expect(account_adds_up(&t->sub.account));
@@ -352,6 +359,7 @@ static void examine(void)
     live_figures(m.world.live, &f);
     expect(account_adds_up(&f.account));
     expect(f.account.pending == pending);
+    expect(memcmp(&f.account, &total, sizeof total) == 0);
     expect(f.published == m.next_id);
     expect(f.no_memory == 0);
     for (int i = 0; i < m.world.shard_count; i++)
