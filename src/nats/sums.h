@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What became of the messages of each topic: the accounts of its subscriptions summed up, those
- * that are gone included. A subscription is a topic's when all subjects under it are (the same rule as
- * for the topic's policy), so one to `>` is none's.
+ * that are gone included. A subscription is a topic's when all subjects under it are (the same
+ * rule as for the topic's policy), so one to `>` is none's.
  *
  * Each reactor sums up its own; rows of topics that are deleted go when somebody looks.
  */
