@@ -278,7 +278,7 @@ SUITES = [
     ("kcat", kcat, 120),
 ]
 LATE = ["cross", "dump", "kill", "adopt"]
-ECOSYSTEM = ["streams", "connect"]  # each with a broker of its own, that it kills
+ECOSYSTEM = ["streams", "connect", "mirror"]  # each with a broker of its own, that it kills
 
 
 class Run:

@@ -10,9 +10,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+sys.path.append(os.path.join(ROOT, "tests", "harness"))
 
-from harness.broker import FluxMQ, Kafka, free_port, wait_until  # pylint: disable=wrong-import-position # noqa: E402,F401
+from broker import FluxMQ, Kafka, free_port, wait_until  # noqa: E402
 
 CACHE = os.environ.get("FLUXMQ_CACHE", os.path.expanduser("~/.cache/fluxmq"))
 LIBS = os.path.join(CACHE, "ecosystem")
