@@ -16,10 +16,10 @@ FLOORS = {
     "base": 0, "os": 1, "config": 2, "watch": 2, "store": 2, "log": 3, "wire": 3,
     "meta": 4, "stream": 4, "auth": 4, "client": 4, "group": 5, "txn": 5, "replica": 5, "live": 5,
     "broker": 6,
-    "kafka": 7, "nats": 7, "local": 7, "net": 8, "http": 8, "cli": 8, "main": 9,
+    "kafka": 7, "nats": 7, "local": 7, "bench": 7, "net": 8, "http": 8, "cli": 8, "main": 9,
 }
 # The verbs are clients: what a server is made of is not theirs.
-CLI_ROOMS = {"base", "os", "config", "log", "wire", "client"}
+CLI_ROOMS = {"base", "os", "config", "log", "wire", "client", "bench"}
 # Further public headers: the generated one, and the broker's own nouns, which net/ and kafka/ use
 # without the rest of broker/broker.h.
 OPEN_HEADERS = {"wire/messages.h", "broker/request.h", "broker/shard.h", "broker/coordinator.h",

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """The verbs of the program, against our server and, as the control, against nats-server.
 
-run.py [--bin FILE] [--only ours|nats-server]
+run.py [--bin FILE] [--only ours|nats-server] [--kafka HOST:PORT]
+
+--kafka: the loads of `fluxmq bench` on that Kafka, and nothing else.
 """
 
 import argparse
@@ -18,6 +20,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 
 from broker import DEFAULT_BIN, FluxMQ, accepts, free_port, wait_until  # noqa: E402
 from tap import Tap  # noqa: E402
+import bench  # noqa: E402
 import cases  # noqa: E402
 import strange  # noqa: E402
 
@@ -138,6 +141,18 @@ class Ours(World):
         super().close()
 
 
+class Given(World):
+    """A Kafka that runs already."""
+    name = "kafka"
+
+    def __init__(self, binary, address):
+        super().__init__(binary)
+        self.kafka = address
+
+    def start(self):
+        pass
+
+
 class Theirs(World):
     name = "nats-server"
 
@@ -181,12 +196,18 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--bin", default=DEFAULT_BIN)
     options.add_argument("--only", choices=("ours", "nats-server"))
+    options.add_argument("--kafka", metavar="HOST:PORT")
     given, tap = options.parse_args(), Tap()
+    if given.kafka:
+        run_all(tap, Given(given.bin, given.kafka), bench.KAFKA)
+        tap.finish()
+        return
     if given.only != "nats-server":
-        run_all(tap, Ours(given.bin), cases.ALONE + strange.CASES + cases.OURS + cases.BOTH)
+        run_all(tap, Ours(given.bin), cases.ALONE + bench.ALONE + bench.KAFKA + bench.OURS + bench.BOTH +
+                strange.CASES + cases.OURS + cases.BOTH)
     if given.only != "ours":
         if os.path.exists(SERVER):
-            run_all(tap, Theirs(given.bin), cases.BOTH)
+            run_all(tap, Theirs(given.bin), bench.BOTH + cases.BOTH)
         else:
             tap.skip("nats-server: the same cases", "it is not in the cache")
     tap.finish()
