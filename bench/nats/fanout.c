@@ -3,7 +3,7 @@
  * A load generator for NATS servers: publishers and subscribers over plain sockets, one thread.
  *
  *     fanout run HOST:PORT [pid=N] [publishers=1] [subscribers=48] [subjects=1] [size=16]
- *            [messages=N | seconds=N] [warm=N] [rate=N] [window=N] [filter=SUBJECT]
+ *            [messages=N | seconds=N] [warm=N] [rate=N] [window=N] [filter=SUBJECT] [prefix=bench]
  *     fanout idle-subscriptions HOST:PORT [pid=N] [count=100000] [connections=10]
  *     fanout idle-connections HOST:PORT [pid=N] [count=10000]
  *     fanout churn HOST:PORT [pid=N] [count=100000]
@@ -73,6 +73,7 @@ struct bench {
     int poll;
     struct publisher *p;
     struct subscriber *s;
+    const char *prefix;      /* of subjects */
     char *pattern;           /* what follows the stamp */
     char *room;              /* READ_ROOM */
     uint64_t published, received, wrong;
@@ -330,8 +331,8 @@ static void open_publishers(struct bench *b, int64_t size)
         struct publisher *p = &b->p[i];
         p->fd = peer_open(&b->server);
         p->out = malloc(frame > OUT_SIZE ? frame : OUT_SIZE);
-        p->head_size = (size_t)snprintf(p->head, sizeof p->head, "PUB bench.%lld %lld\r\n",
-                                        (long long)(i % b->subjects), (long long)size);
+        p->head_size = (size_t)snprintf(p->head, sizeof p->head, "PUB %s.%lld %lld\r\n",
+                                        b->prefix, (long long)(i % b->subjects), (long long)size);
         peer_unblock(p->fd);
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = p};
         epoll_ctl(b->poll, EPOLL_CTL_ADD, p->fd, &e);
@@ -345,7 +346,7 @@ static void open_subscribers(struct bench *b, const char *filter)
     for (int64_t i = 0; i < b->subscribers; i++) {
         struct subscriber *s = &b->s[i];
         char subject[64];
-        snprintf(subject, sizeof subject, "bench.%lld", (long long)(i % b->subjects));
+        snprintf(subject, sizeof subject, "%s.%lld", b->prefix, (long long)(i % b->subjects));
         s->fd = peer_open(&b->server);
         s->carry = malloc((size_t)b->size + (64 << 10));
         s->next = calloc((size_t)b->publishers, sizeof *s->next);
@@ -404,6 +405,9 @@ static int run(const struct server *server, int argc, char **argv)
     if (b->size < STAMP || b->size > 1 << 20 || b->publishers < 1 || b->subscribers < 1 ||
         b->messages < 1 || b->subjects < 1)
         die("size 16 to 1048576; one publisher, subscriber, subject, message at least");
+    b->prefix = argument_text(argc, argv, "prefix", "bench");
+    if (strlen(b->prefix) > 40)
+        die("a prefix of at most 40 bytes");
     prctl(PR_SET_TIMERSLACK, 1);
     b->poll = epoll_create1(EPOLL_CLOEXEC);
     b->room = malloc(READ_ROOM);

@@ -212,6 +212,8 @@ static void turn(struct reactor *r)
     int n = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
     mailbox_awake(&r->shard.mailbox);
     shard_clock(&r->shard);
+    /* First: who asks for an answer after something was told to us learns of that before it. */
+    shard_run_mail(&r->shard, MAIL_MAX);
     for (int i = 0; i < n; i++)
         dispatch(r, &events[i]);
     shard_run_mail(&r->shard, MAIL_MAX);
