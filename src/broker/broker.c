@@ -187,9 +187,12 @@ enum outcome broker_stop(struct broker **broker)
     control_stop(b);
     cleaner_stop(b);
     flusher_stop(b);
-    enum outcome o = logs_close(b);
+    bool together;
+    enum outcome o = logs_close(b, &together);
     view_free(b->view); /* closes every log clean */
     b->view = NULL;
+    if (together && o == OUT_OK)
+        o = logdir_sync(b->dir);
     int64_t epoch = meta_newest(b->meta)->broker_epoch;
     enum outcome closed = meta_close(&b->meta);
     if (o == OUT_OK)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define TTL_FILE "fluxmq.ttl"
+#define LOGS_ONE_BY_ONE 32 /* closed with a flush each; more: one of the whole file system */
 
 static void partition_path(const struct broker *b, const struct partition *p, char *path)
 {
@@ -360,19 +361,33 @@ void broker_checkpoint_starts(struct broker *b)
         watch_log(WATCH_ERROR, "broker", "write the checkpoints: %s", outcome_trail());
 }
 
-/* At the end: everything flushed and closed clean, then what says so. */
-enum outcome logs_close(struct broker *b)
+static size_t count_logs(const struct broker *b)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < b->view->topic_count; i++)
+        count += (size_t)b->view->topics[i]->partition_count;
+    return count;
+}
+
+/* At the end: everything flushed, then what says so. *together: there are so many logs that the
+ * disk was waited for once for all, and has to be again when they are closed. */
+enum outcome logs_close(struct broker *b, bool *together)
 {
     enum outcome o = OUT_OK;
+    *together = count_logs(b) > LOGS_ONE_BY_ONE;
     for (size_t i = 0; i < b->view->topic_count; i++) {
         const struct topic *t = b->view->topics[i];
         for (int32_t k = 0; k < t->partition_count; k++) {
+            struct partition *p = t->partitions[k];
             int64_t flushed;
-            if (t->partitions[k] != NULL && store_flush(t->partitions[k]->store,
-                                                        &flushed) != OUT_OK)
+            if (p != NULL && p->log != NULL && *together)
+                log_sync_later(p->log);
+            if (p != NULL && store_flush(p->store, &flushed) != OUT_OK)
                 o = OUT_OFFLINE;
         }
     }
-    enum outcome written = logs_checkpoint(b);
+    enum outcome written = *together ? logdir_sync(b->dir) : OUT_OK;
+    if (written == OUT_OK)
+        written = logs_checkpoint(b);
     return o == OUT_OK ? written : o;
 }

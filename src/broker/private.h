@@ -76,7 +76,7 @@ void logs_configure(struct broker *b, struct partition *p, const struct topic_co
 void logs_delete(struct broker *b, struct partition *p);
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);
-MUST enum outcome logs_close(struct broker *b);
+MUST enum outcome logs_close(struct broker *b, bool *together);
 
 /* control.c */
 void control_reload(struct mail *mail); /* broker.reload */

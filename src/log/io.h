@@ -5,6 +5,9 @@
 
 #include "log/log.h"
 
+/* The kernel's calls, but for those that wait for the disk: see log_sync_later. */
+extern const struct log_io io_synced_later;
+
 /* Opens; *fd is -1 on failure. */
 MUST enum outcome io_open(const struct log_io *io, const char *path, int flags, int *fd);
 void io_close(const struct log_io *io, int fd); /* nothing when fd is -1 */

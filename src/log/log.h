@@ -86,6 +86,12 @@ struct log;
  * like with a trail; nothing stays open. */
 MUST enum outcome log_open(const struct log_open *what, struct log **log);
 
+/* When thousands of logs are closed at once, a flush of the whole file system (logdir_sync) is a
+ * matter of a second, one for each of their files of many. After this the log's flushes write what
+ * they have and do not wait for the disk: nothing may be said to be safe, and no checkpoint or
+ * marker written, before logdir_sync. Nobody else uses the log. */
+void log_sync_later(struct log *l);
+
 /* LOG_CLEAN writes indexes and the producer snapshot and flushes; it may fail (OUT_OFFLINE, OUT_IO)
  * and closes all the same. LOG_UNCLEAN just lets go, as a crash would. */
 MUST enum outcome log_close(struct log **log, enum log_shutdown how);
@@ -407,6 +413,10 @@ MUST enum outcome logdir_meta_write(const char *dir, const struct log_meta_prope
 /* Takes DIR/.lock; OUT_IN_USE when another process (or handle) has it. */
 MUST enum outcome logdir_lock(const char *dir, int *lock);
 void logdir_unlock(const char *dir, int lock);
+
+/* Blocks until all that was written in the directory's file system is on disk. OUT_IO: some is not,
+ * and whose it is nobody knows. */
+MUST enum outcome logdir_sync(const char *dir);
 
 /* The clean-shutdown marker. take: reads and deletes it, whether it was there. */
 MUST enum outcome logdir_clean_take(const char *dir, enum log_shutdown *was, int64_t *broker_epoch);

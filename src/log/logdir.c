@@ -51,6 +51,18 @@ enum outcome logdir_file_read(const char *dir, const char *name, char **text, si
     return o == OUT_OK ? io_read_all(&log_io_kernel, path, FILE_LIMIT, text, size) : o;
 }
 
+enum outcome logdir_sync(const char *dir)
+{
+    int fd;
+    enum outcome o = io_open(&log_io_kernel, dir, O_RDONLY | O_DIRECTORY, &fd);
+    if (o != OUT_OK)
+        return o;
+    if (syncfs(fd) != 0)
+        o = fail(OUT_IO, "sync the file system of %s", dir);
+    io_close(&log_io_kernel, fd);
+    return o;
+}
+
 /* ---- meta.properties ---- */
 
 /* The value of `key` in lines "key=value", into `to`; false when missing or too long. */

@@ -29,6 +29,7 @@ from tap import Skip, Tap  # noqa: E402
 STORAGE_ERROR = 56
 TOPIC = "kept"
 SYNC_FAILS, WRITE_FAILS, WRITE_SHORT, ALLOC_EVERY, SYNCS, WRITES, ALLOCS = range(7)
+ALL_SYNC_FAILS = 8
 
 
 class Faults:
@@ -233,6 +234,32 @@ def flush_fails(options, folder, shim):
         world.close()
 
 
+def flush_fails_at_the_stop(options, folder, shim):
+    """EIO when many logs are flushed together: no clean stop is claimed, the next start looks at them all."""
+    world = World(options, folder, shim)
+    try:
+        world.start()
+        world.client.create_topic("many", 40)
+        world.good(20)
+        for partition in range(40):
+            world.client.produce("many", partition, batch([b"x"]), 1)
+        before = world.faults.get(SYNCS)
+        world.faults.set(ALL_SYNC_FAILS, 1)
+        status = world.broker.stop(30)
+        assert status not in (0, None), f"the stop ended with {status}"
+        assert world.faults.get(SYNCS) > before, "nothing was flushed"
+        marker = os.path.join(world.broker.data, ".kafka_cleanshutdown")
+        assert not os.path.exists(marker), "the clean-shutdown marker was written"
+        world.faults.set(ALL_SYNC_FAILS, 0)
+        world.start(create=False)
+        world.all_there()
+        ends = world.client.ends("many", 40)
+        assert ends == [1] * 40, f"the ends are {ends}"
+        return f"status {status}"
+    finally:
+        world.close()
+
+
 def no_space_and_again(options, folder, shim):
     """ENOSPC for a while, under acks=1 and acks=all."""
     world = World(options, folder, shim)
@@ -332,7 +359,8 @@ def everything(world, name):
     world.client.producer_id()
 
 
-CASES = [full_disk, full_disk_at_start, flush_fails, no_space_and_again, short_writes, short_write_then_kill, no_memory]
+CASES = [full_disk, full_disk_at_start, flush_fails, flush_fails_at_the_stop, no_space_and_again, short_writes,
+         short_write_then_kill, no_memory]
 
 
 def own_mounts():

@@ -27,6 +27,7 @@ struct faults {
     _Atomic uint32_t alloc_every;
     _Atomic uint32_t syncs, writes, allocs; /* how many were made to fail */
     _Atomic uint32_t alloc_count;
+    _Atomic uint32_t all_sync_fails; /* flushes of a whole file system, and those alone, answer EIO */
 };
 
 static struct faults none;
@@ -76,6 +77,16 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return sync_fails(fd) ? -1 : REAL(fdatasync)(fd);
+}
+
+/* Called on the directory itself. */
+int syncfs(int fd)
+{
+    if (!faults->all_sync_fails)
+        return REAL(syncfs)(fd);
+    faults->syncs++;
+    errno = EIO;
+    return -1;
 }
 
 /* -1: the write fails; else how many of the bytes it may take. */
