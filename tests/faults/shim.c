@@ -27,7 +27,7 @@ struct faults {
     _Atomic uint32_t alloc_every;
     _Atomic uint32_t syncs, writes, allocs; /* how many were made to fail */
     _Atomic uint32_t alloc_count;
-    _Atomic uint32_t all_sync_fails; /* flushes of a whole file system, and those alone, answer EIO */
+    _Atomic uint32_t all_sync_fails; /* flushes of a whole file system answer EIO, no others */
 };
 
 static struct faults none;
