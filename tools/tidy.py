@@ -14,7 +14,7 @@ import sys
 # A room may include the doors of rooms on lower floors (docs/architecture.md).
 FLOORS = {
     "base": 0, "os": 1, "config": 2, "watch": 2, "store": 2, "log": 3, "wire": 3,
-    "meta": 4, "stream": 4, "auth": 4, "client": 4, "group": 5, "txn": 5, "replica": 5, "live": 5,
+    "meta": 4, "stream": 4, "legacy": 4, "auth": 4, "client": 4, "group": 5, "txn": 5, "replica": 5, "live": 5,
     "broker": 6,
     "kafka": 7, "nats": 7, "local": 7, "bench": 7, "net": 8, "http": 8, "cli": 8, "main": 9,
 }
