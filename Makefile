@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
 .PRECIOUS: build-%/build.ninja
-.PHONY: all run deps deps-build check test asan tsan fuzz soak bench docs tidy clean
+.PHONY: all run deps deps-build check test asan tsan fuzz soak bench bench-compare docs tidy clean
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
 
@@ -27,7 +27,7 @@ run: deps-build all
 
 # Installs what is missing: of Debian for building and testing, and the clients that tests/real runs.
 deps: deps-build
-	@tools/deps.sh tools/deps-test.txt
+	@tools/deps.sh tools/deps-test.txt tools/deps-demo.txt
 	@if [ -x tests/real/deps.sh ]; then tests/real/deps.sh; fi
 	@if [ -x tests/nats/deps.sh ]; then tests/nats/deps.sh; fi
 deps-build:
@@ -48,8 +48,16 @@ fuzz:
 # Kill, restart and compare for a long time.
 soak: all
 	@python3 tests/crash/run.py --rounds $(or $(ROUNDS),1000)
+# FluxMQ beside a real Kafka, in some ten minutes; bench/BENCHMARK_RULES.md has the rules.
 bench: all
-	@python3 bench/run.py
+	@python3 bench/compare.py --quick
+# The same with all records and five rounds (ROUNDS=n), an hour or so.
+bench-compare: all
+	@benchmark-suite/runners/run_comparison.sh --rounds $(or $(ROUNDS),5)
+# Changes of a Postgres table, through Debezium and Kafka Connect, to a consumer: half a minute.
+demo-cdc: deps-build all
+	@tools/deps.sh tools/deps-demo.txt && tests/real/deps.sh demo
+	@python3 demo/cdc/run.py --kill
 docs: all
 	@tools/docs.py
 tidy:

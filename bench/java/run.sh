@@ -45,7 +45,8 @@ if [ "$1" = --classpath ]; then
     exit 0
 fi
 # Clients warn that a topic is not there yet when they make it.
-quiet="-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.log.org.apache.kafka.clients.NetworkClient=error"
+logger=-Dorg.slf4j.simpleLogger
+quiet="$logger.defaultLogLevel=warn $logger.log.org.apache.kafka.clients.NetworkClient=error"
 program=$1
 shift
 # shellcheck disable=SC2086

@@ -4,9 +4,9 @@
 // stops when the log holds what they sent; a consumer then reads all of it back and compares every record. Three
 // rates come of it: sent (until the producers' last flush ended), stored (until the log held it) and read back.
 //
-//     PROGRAM [HOST:PORT=localhost:9092] [...] [--scale F] [--warm-up N] [--pid PID] [--json FILE]
+//     PROGRAM [HOST:PORT=localhost:9092] [...] [--most N] [--warm-up N] [--pid PID] [--json FILE]
 //
-// --scale makes runs smaller (tests), --warm-up gives each run so many records more before the clock, to a topic
+// --most bounds the records of each run (tests, quick comparisons), --warm-up gives each run so many records more before the clock, to a topic
 // of their own (comparisons: a JVM's first seconds tell about the JVM), --pid is the broker's process, whose CPU
 // is then told, --json takes the figures.
 
@@ -34,7 +34,7 @@ final class Bench implements AutoCloseable {
     final String address;
     final Admin admin;
     private final String program;
-    private final double scale;
+    private final long most;
     private final long pid;
     private final Map<String, Object> results = new LinkedHashMap<>();
     private final List<Object> runs = new ArrayList<>();
@@ -45,7 +45,7 @@ final class Bench implements AutoCloseable {
         this.program = program.getSimpleName();
         this.given = new Arguments(args);
         this.address = given.words.isEmpty() ? "localhost:9092" : given.words.get(0);
-        this.scale = given.number("scale", 1);
+        this.most = (long) given.number("most", Long.MAX_VALUE);
         this.pid = (long) given.number("pid", 0);
         Properties settings = new Properties();
         settings.put("bootstrap.servers", address);
@@ -56,7 +56,9 @@ final class Bench implements AutoCloseable {
         conditions.put("processors", Runtime.getRuntime().availableProcessors());
         conditions.put("system", System.getProperty("os.name") + " " + System.getProperty("os.version"));
         conditions.put("brokers", admin.describeCluster().nodes().get().size());
-        conditions.put("scale", scale);
+        if (most < Long.MAX_VALUE) {
+            conditions.put("at most", most + " records a run");
+        }
         results.put("program", this.program);
         results.put("address", address);
         results.put("conditions", conditions);
@@ -86,19 +88,11 @@ final class Bench implements AutoCloseable {
         return settings;
     }
 
-    long scaled(long count) {
-        return Math.max(100, (long) (count * scale));
-    }
-
-    double scaledSeconds(double seconds) {
-        return seconds * scale;
-    }
-
     Map<String, Object> run(Load load) throws Exception {
         if (load.total != Long.MAX_VALUE) {
-            load.total = scaled(load.total);
+            load.total = Math.min(load.total, most);
         }
-        long warm = Math.max(load.warmUp == 0 ? 0 : scaled(load.warmUp), (long) given.number("warm-up", 0));
+        long warm = Math.max(Math.min(load.warmUp, most), (long) given.number("warm-up", 0));
         System.out.println("  " + load.name + ": " + described(load) + (warm > 0 ? ", warm-up " + warm : ""));
         if (warm > 0) {
             Load before = new Load("warm-up", load.threads, load.payload, load.settings).records(warm).keys(load.keySize);

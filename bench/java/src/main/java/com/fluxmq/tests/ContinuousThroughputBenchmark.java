@@ -13,7 +13,7 @@ public final class ContinuousThroughputBenchmark {
         Bench bench = new Bench(ContinuousThroughputBenchmark.class, args);
         double seconds = bench.given.words.size() > 1 ? Double.parseDouble(bench.given.words.get(1)) : 10;
         bench.run(new Load("1 thread", 1, new Payload(1024), bench.producer("acks", 1, "batch.size", 131072,
-            "linger.ms", 0)).seconds(bench.scaledSeconds(seconds)));
+            "linger.ms", 0)).seconds(seconds));
         bench.finish();
     }
 }
