@@ -27,7 +27,7 @@ run: deps-build all
 
 # Installs what is missing: of Debian for building and testing, and the clients that tests/real runs.
 deps: deps-build
-	@tools/deps.sh tools/deps-test.txt
+	@tools/deps.sh tools/deps-test.txt tools/deps-demo.txt
 	@if [ -x tests/real/deps.sh ]; then tests/real/deps.sh; fi
 	@if [ -x tests/nats/deps.sh ]; then tests/nats/deps.sh; fi
 deps-build:
@@ -54,6 +54,10 @@ bench: all
 # The same with all records and five rounds (ROUNDS=n), an hour or so.
 bench-compare: all
 	@benchmark-suite/runners/run_comparison.sh --rounds $(or $(ROUNDS),5)
+# Changes of a Postgres table, through Debezium and Kafka Connect, to a consumer: half a minute.
+demo-cdc: deps-build all
+	@tools/deps.sh tools/deps-demo.txt && tests/real/deps.sh demo
+	@python3 demo/cdc/run.py --kill
 docs: all
 	@tools/docs.py
 tidy:

@@ -4,6 +4,7 @@
 # Fetches the client libraries that tests/real runs, each by its own package manager, into the
 # cache (FLUXMQ_CACHE, default ~/.cache/fluxmq). What is there already is left alone. A missing
 # package manager is said and passed over: run.py then counts that client's suite as skipped.
+# deps.sh demo: only what demo/cdc needs.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,6 +64,17 @@ go_is_new() {
     return 1
 }
 
+debezium() {
+    rm -rf "$cache/debezium" && mvn -q -B -Dstyle.color=never -f "$here/../../demo/cdc/pom.xml" \
+        dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$cache/debezium"
+}
+
+if have mvn && have java; then
+    step ecosystem "$here/ecosystem/pom.xml" ecosystem
+    step debezium "$here/../../demo/cdc/pom.xml" debezium
+fi
+[ "${1:-}" != demo ] || exit $status
+
 # Not in tools/deps-test.txt: where Node.js came with its own npm, Debian's npm cannot be installed.
 if ! command -v npm >/dev/null; then
     list=$(mktemp)
@@ -76,7 +88,6 @@ if have mvn && have java; then
     for version in 4.4.0 3.9.2 2.8.2; do
         step "java-$version" "$here/java/pom.xml" java_client $version
     done
-    step ecosystem "$here/ecosystem/pom.xml" ecosystem
 fi
 have python3 && step python "$here/python/requirements.txt" python_clients
 have npm && step node "$here/node/package.json" node_client

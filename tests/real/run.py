@@ -277,7 +277,7 @@ SUITES = [
     ("librdkafka", rdkafka, 120),
     ("kcat", kcat, 120),
 ]
-LATE = ["cross", "dump", "kill", "adopt"]
+LATE = ["cross", "dump", "kill", "adopt", "cdc"]
 ECOSYSTEM = ["streams", "connect", "mirror"]  # each with a broker of its own, that it kills
 
 
@@ -366,6 +366,8 @@ class Run:
             if "adopt" in names and self.options.broker == "fluxmq":
                 self.adopt()
             self.ecosystem([name for name in ECOSYSTEM if name in names])
+            if "cdc" in names:
+                self.cdc()
         except (RuntimeError, subprocess.CalledProcessError) as why:
             self.single("broker", "start", why)
         finally:
@@ -413,6 +415,12 @@ class Run:
         sys.path.insert(0, os.path.join(HERE, "ecosystem"))
         for name in names:
             getattr(importlib.import_module(name), name)(self)
+
+    def cdc(self):
+        """The demonstration of demo/cdc, shorter; its times are shown, not judged, as other tests run meanwhile."""
+        command = [sys.executable, os.path.join(REPO, "demo/cdc/run.py"), "--bin", self.options.bin, "--broker",
+                   self.options.broker, "--inserts", "60", "--kill", "--no-goal"]
+        self.program("cdc", lambda: [need(os.path.join(CACHE, "debezium"), "Debezium")] and command, 150)
 
     @staticmethod
     def pid(broker):
