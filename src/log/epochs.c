@@ -48,7 +48,7 @@ enum outcome epochs_assign(struct epochs *e, int32_t epoch, int64_t offset, bool
         e->count--;
     e->list[e->count++] = (struct epoch){epoch, offset};
     note_latest(e);
-    *changed = true;
+    *changed = e->differs = true;
     return OUT_OK;
 }
 
@@ -60,6 +60,7 @@ bool epochs_cut_start(struct epochs *e, int64_t offset)
     e->count -= (size_t)first;
     memmove(e->list, e->list + first, e->count * sizeof *e->list);
     e->list[0].start_offset = offset;
+    e->differs = true;
     return true;
 }
 
@@ -69,6 +70,7 @@ bool epochs_cut_end(struct epochs *e, int64_t offset)
     while (e->count > 0 && e->list[e->count - 1].start_offset >= offset)
         e->count--;
     note_latest(e);
+    e->differs |= e->count != before;
     return e->count != before;
 }
 
@@ -119,8 +121,10 @@ enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *
         o = fail(outcome_of_errno(errno), "rename %s", tmp);
     free(text);
     e->unsaved = o != OUT_OK;
-    if (o == OUT_OK)
+    if (o == OUT_OK) {
         e->unsynced = true;
+        e->differs = false;
+    }
     return o;
 }
 
@@ -167,5 +171,6 @@ enum outcome epochs_load(struct epochs *e, const struct log_io *io, const char *
     free(text);
     if (o != OUT_OK)
         epochs_fini(e);
+    e->differs = o != OUT_OK;
     return o;
 }

@@ -17,6 +17,7 @@ struct epochs {
     struct epoch *list; /* ascending in both */
     size_t count, room;
     atomic_int latest;  /* -1: none */
+    bool differs;       /* from what was last read or written */
     bool unsynced;      /* the file was written but not flushed */
     bool unsaved;       /* the disk was full: the next flush writes it */
 };

@@ -160,11 +160,32 @@ static enum outcome finish_swap(const struct log_io *io, const char *dir, int64_
     return o;
 }
 
+/* Whether a name has anything behind its kind: seldom, and one look is all that most opens need. */
+static enum outcome find_leftovers(const char *dir, bool *found)
+{
+    DIR *d = opendir(dir);
+    *found = false;
+    if (d == NULL)
+        return fail(outcome_of_errno(errno), "open directory %s", dir);
+    struct dirent *e;
+    while (!*found && (e = readdir(d)) != NULL) {
+        int64_t offset;
+        const char *rest = parse_offset(e->d_name, &offset);
+        *found = rest != NULL && rest[0] == '.' && strchr(rest + 1, '.') != NULL;
+    }
+    closedir(d);
+    return OUT_OK;
+}
+
 enum outcome listing_tidy(const struct log_io *io, const char *dir)
 {
     struct listing cleaned, swaps, now;
     int64_t whole_below = INT64_MAX;
-    enum outcome o = remove_all(io, dir, ".deleted", 0);
+    bool leftovers;
+    enum outcome o = find_leftovers(dir, &leftovers);
+    if (o != OUT_OK || !leftovers)
+        return o;
+    o = remove_all(io, dir, ".deleted", 0);
     if (o == OUT_OK)
         o = list(dir, ".cleaned", &cleaned);
     if (o != OUT_OK)

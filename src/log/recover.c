@@ -279,7 +279,9 @@ static enum outcome recover_state(struct log *l, struct opening *op)
     /* Cuts need no saving: every open cuts again. */
     epochs_cut_start(&l->epochs, atomic_load(&l->start_offset));
     epochs_cut_end(&l->epochs, op->end_offset);
-    if (l->epochs.unsynced || op->recovered_from != INT64_MAX)
+    if (op->recovered_from != INT64_MAX)
+        l->epochs.unsynced = true; /* what was read may not be on the disk */
+    if (l->epochs.unsynced && l->epochs.differs)
         o = epochs_save(&l->epochs, l->io, l->path);
     if (o != OUT_OK)
         return o;
