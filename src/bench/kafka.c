@@ -15,6 +15,7 @@
 #define ANSWER_MS 10000
 #define ANSWER_MAX MiB(64)
 #define TRIES 50          /* for a topic whose leaders are being chosen */
+#define PAUSE_NS 100000000
 #define CLIENT "fluxmq-bench"
 #define EARLIEST (-2)
 #define LATEST (-1)
@@ -265,12 +266,11 @@ enum outcome bench_refused(const struct bench_topic *t, int32_t partition, int c
 static enum outcome find(struct asker *a, struct bench_topic *t)
 {
     struct metadata_response m;
-    struct timespec pause = {.tv_nsec = 100000000};
     bool made = false;
     enum outcome o = OUT_AGAIN;
     for (int i = 0; i < TRIES && o == OUT_AGAIN && !a->o->stopped(); i++) {
         if (i > 0)
-            ppoll(NULL, 0, &pause, NULL);
+            ppoll(NULL, 0, &(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
         o = metadata(a, t->name, &m);
         if (o != OUT_OK)
             break;
@@ -314,6 +314,30 @@ enum outcome bench_topic_find(const struct bench_options *o, struct arena *arena
 
 /* ---- offsets ---- */
 
+/* They come in any order. */
+static enum outcome keep_offsets(const struct list_offsets_response_topics *from,
+                                 struct bench_topic *t, int64_t timestamp)
+{
+    int32_t at = 0;
+    for (int32_t i = 0; i < from->partitions_count; i++) {
+        const struct list_offsets_response_topics_partitions *r = &from->partitions[i];
+        for (int32_t k = 0; t->partitions[at].index != r->partition_index; k++) {
+            if (k == t->partition_count)
+                return fail(OUT_MALFORMED, "the offset of a partition that there is not");
+            at = (at + 1) % t->partition_count;
+        }
+        if (r->error_code != KAFKA_NONE) {
+            enum outcome o = bench_refused(t, r->partition_index, r->error_code);
+            return kafka_error_retriable(r->error_code) ? OUT_AGAIN : o;
+        }
+        if (timestamp == EARLIEST)
+            t->partitions[at].start = r->offset;
+        else
+            t->partitions[at].end = r->offset;
+    }
+    return OUT_OK;
+}
+
 static enum outcome offsets_of(struct asker *a, struct bench_topic *t, int32_t broker,
                                int64_t timestamp)
 {
@@ -337,38 +361,36 @@ static enum outcome offsets_of(struct asker *a, struct bench_topic *t, int32_t b
     enum outcome o = ask(a, 2, a->versions[2], &request, &response);
     if (o != OUT_OK)
         return o;
-    if (response.topics_count != 1 ||
-        response.topics[0].partitions_count != topic.partitions_count)
-        return fail(OUT_MALFORMED, "offsets of other partitions than asked for");
-    int32_t at = 0;
-    for (int32_t i = 0; i < t->partition_count; i++) {
-        struct bench_partition *p = &t->partitions[i];
-        if (p->broker != broker)
-            continue;
-        const struct list_offsets_response_topics_partitions *r =
-            &response.topics[0].partitions[at++];
-        if (r->error_code != KAFKA_NONE || r->partition_index != p->index)
-            return bench_refused(t, p->index, r->error_code);
-        if (timestamp == EARLIEST)
-            p->start = r->offset;
-        else
-            p->end = r->offset;
-    }
-    return OUT_OK;
+    if (response.topics_count != 1)
+        return fail(OUT_MALFORMED, "offsets of another topic than asked for");
+    return keep_offsets(&response.topics[0], t, timestamp);
 }
 
+static enum outcome offsets_at(const struct bench_options *o, struct arena *arena,
+                               struct bench_topic *t, int32_t broker)
+{
+    struct asker a;
+    enum outcome out = asker_open(&a, o, &t->brokers[broker], arena);
+    if (out == OUT_OK)
+        out = offsets_of(&a, t, broker, EARLIEST);
+    if (out == OUT_OK)
+        out = offsets_of(&a, t, broker, LATEST);
+    os_close(a.fd);
+    return out;
+}
+
+/* A leader that was just chosen may not know yet that it is one. */
 enum outcome bench_topic_offsets(const struct bench_options *o, struct arena *arena,
                                  struct bench_topic *t)
 {
     enum outcome out = OUT_OK;
     for (int32_t i = 0; i < t->broker_count && out == OUT_OK; i++) {
-        struct asker a;
-        out = asker_open(&a, o, &t->brokers[i], arena);
-        if (out == OUT_OK)
-            out = offsets_of(&a, t, i, EARLIEST);
-        if (out == OUT_OK)
-            out = offsets_of(&a, t, i, LATEST);
-        os_close(a.fd);
+        out = OUT_AGAIN;
+        for (int n = 0; n < TRIES && out == OUT_AGAIN && !o->stopped(); n++) {
+            if (n > 0)
+                ppoll(NULL, 0, &(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+            out = offsets_at(o, arena, t, i);
+        }
     }
     return out;
 }

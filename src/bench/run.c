@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ANSWERS_MAX GiB(1) /* about topics and their offsets */
@@ -19,21 +20,11 @@
 
 double bench_cpu_s(int pid)
 {
-    char path[32], text[1024];
-    unsigned long user = 0, system = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    FILE *f = pid > 0 ? fopen(path, "re") : NULL;
-    size_t size = f == NULL ? 0 : fread(text, 1, sizeof text - 1, f);
-    if (f != NULL)
-        fclose(f);
-    text[size] = '\0';
-    errno = 0;
-    const char *after = strrchr(text, ')'); /* a name may hold anything */
-    if (after == NULL ||
-        sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
-               &system) != 2)
+    clockid_t clock;
+    struct timespec t;
+    if (pid <= 0 || clock_getcpuclockid((pid_t)pid, &clock) != 0 || clock_gettime(clock, &t) != 0)
         return 0;
-    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 double bench_memory_mib(int pid, const char *field)

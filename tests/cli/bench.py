@@ -52,20 +52,20 @@ def no_kafka_there(w):
 def every_acks(w):
     """What was produced is what can be read: count, offsets, checksum; with more and fewer connections
     than partitions, one thread and two."""
-    total = 0
+    total, topic = 0, f"b.acks.{os.getpid()}"
     for acks, connections, threads in (("all", 1, 1), ("1", 5, 2), ("0", 2, 1), ("0", 1, 1)):
-        r = load(w, "produce", "b.acks", *kafka(w), "--partitions", "3", "--acks", acks, "--connections",
+        r = load(w, "produce", topic, *kafka(w), "--partitions", "3", "--acks", acks, "--connections",
                  str(connections), "--threads", str(threads), "--count", "20001", "--size", "100", "--verify")
         assert r["good"] and r["records"] == r["sent"] == r["received"] == 20001, r
         assert r["checksum"] == r["checksum_back"] and r["gaps"] == r["wrong"] == 0, r
         assert r["bytes"] == 20001 * 100 and r["conditions"]["partitions"] == 3, r
         assert (r["latency_us"] is None) == (acks == "0"), r
         total += 20001
-    r = load(w, "consume", "b.acks", *kafka(w))
+    r = load(w, "consume", topic, *kafka(w))
     assert r["good"] and r["records"] == total and r["requests"] > 0, r
-    r = load(w, "consume", "b.acks", *kafka(w), "--connections", "6", "--threads", "2")
+    r = load(w, "consume", topic, *kafka(w), "--connections", "6", "--threads", "2")
     assert r["records"] == 2 * total and r["gaps"] == 0, r
-    r = load(w, "consume", "b.acks", *kafka(w), "--count", "100", "--fetch-size", "20000")
+    r = load(w, "consume", topic, *kafka(w), "--count", "100", "--fetch-size", "20000")
     assert 100 <= r["records"] < total, r
 
 
