@@ -20,15 +20,15 @@
 int legacy_magic(struct bytes set);
 
 /*
- * Makes one magic-2 batch, malloc'ed, of a message set as a Produce request holds it: base offset 0,
- * offsets 0, 1, 2 ..., no producer, compressed as the wrapper was, to be appended as a client's.
+ * Makes one magic-2 batch, malloc'ed, of a message set as a Produce request holds it: base offset
+ * 0, offsets 0, 1, 2 ..., no producer, compressed as the wrapper was, to be appended as a client's.
  * A wrapper must be the only message of its set. Timestamps are those of the messages (-1 in magic
  * 0); the attribute of a log-append time is kept for the log to judge. What is cut off at the end
  * of the set is left out.
  *
  * OUT_END: no whole message; Kafka answers that without an error, with base offset -1.
- * OUT_CORRUPT_MESSAGE: a checksum, a length, an unknown magic. OUT_MESSAGE_TOO_LARGE: a message above
- * max_message_bytes, or a wrapper that unpacks to more than it and LEGACY_INFLATED_MAX.
+ * OUT_CORRUPT_MESSAGE: a checksum, a length, an unknown magic. OUT_MESSAGE_TOO_LARGE: a message
+ * above max_message_bytes, or a wrapper that unpacks to more than it and LEGACY_INFLATED_MAX.
  * OUT_INVALID_RECORD: several magics, wrappers beside other messages, nested or empty wrappers,
  * zstd, offsets that can't be. OUT_INVALID_TIMESTAMP: below -1. OUT_BAD_COMPRESSION: unknown codec,
  * damaged bytes. OUT_NO_MEMORY. Nothing is given back then.

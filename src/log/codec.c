@@ -6,6 +6,8 @@
  */
 #include "log/codec.h"
 
+#include "base/xxh32.h"
+
 #include <lz4frame.h>
 #include <snappy-c.h>
 #include <stdlib.h>
@@ -117,26 +119,6 @@ static enum outcome unsnap(struct bytes from, struct growing *g)
         from.size -= 4 + block.size;
     }
     return o;
-}
-
-/* xxHash32 of fewer than 16 bytes, seed 0: what an LZ4 frame header's checksum is taken from. */
-static uint32_t xxh32_short(const uint8_t *at, size_t size)
-{
-    const uint32_t p1 = 2654435761u, p2 = 2246822519u, p3 = 3266489917u, p4 = 668265263u,
-                   p5 = 374761393u;
-    uint32_t h = p5 + (uint32_t)size, word;
-    for (; size >= 4; at += 4, size -= 4) {
-        memcpy(&word, at, 4);
-        h += word * p3;
-        h = (h << 17 | h >> 15) * p4;
-    }
-    for (; size > 0; at++, size--) {
-        h += *at * p5;
-        h = (h << 11 | h >> 21) * p1;
-    }
-    h = (h ^ h >> 15) * p2;
-    h = (h ^ h >> 13) * p3;
-    return h ^ h >> 16;
 }
 
 static enum outcome unlz4_some(LZ4F_dctx *ctx, struct bytes from, struct growing *g, size_t *hint)
