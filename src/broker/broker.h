@@ -174,8 +174,8 @@ struct flush_set {
 };
 
 /* Home thread: begin, add each partition (one in memory needs no flush), end. `then` never runs
- * before broker_flush_end. Returns false from end when nothing is pending (all durable already):
- * `then` will not run. */
+ * before broker_flush_end. Returns false from end when nothing is pending: `then` will not run, and
+ * `failed` says whether all is durable, or the flusher failed before we came here. */
 void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(struct request *));
 void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
                       int64_t offset);

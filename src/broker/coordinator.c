@@ -299,8 +299,9 @@ static void finish(struct coordinator_work *w)
             broker_flush_add(&w->flush, &w->waits[i], w->partitions[i], w->offsets[i]);
             partition_drop(w->partitions[i]);
         }
-        if (broker_flush_end(&w->flush))
-            return;
+        if (!broker_flush_end(&w->flush))
+            flushed(r); /* the flusher was faster, in failing too */
+        return;
     }
     w->done(r);
 }

@@ -218,21 +218,27 @@ static bool serve_topic(struct call *c, const struct produce_request_topic_data 
     return good;
 }
 
-/* Home thread, when every flush is done. A promise that can't be kept is an error, never an ack. */
+/* When every flush is done. A promise that can't be kept is an error, never an ack. */
+static void tell_failures(struct call *c)
+{
+    struct produce_state *state = c->state;
+    struct produce_response *out = c->out;
+    if (likely(!atomic_load(&state->flush.failed)))
+        return;
+    for (int32_t i = 0; i < out->responses_count; i++) {
+        TOPIC_RESULT *t = &out->responses[i];
+        for (int32_t j = 0; j < t->partition_responses_count; j++) {
+            if (t->partition_responses[j].error_code == KAFKA_NONE)
+                t->partition_responses[j].error_code = KAFKA_KAFKA_STORAGE_ERROR;
+        }
+    }
+}
+
+/* Home thread. */
 static void flushed(struct request *r)
 {
     struct call *c = call_of(r);
-    struct produce_state *state = c->state;
-    struct produce_response *out = c->out;
-    if (atomic_load(&state->flush.failed)) {
-        for (int32_t i = 0; i < out->responses_count; i++) {
-            TOPIC_RESULT *t = &out->responses[i];
-            for (int32_t j = 0; j < t->partition_responses_count; j++) {
-                if (t->partition_responses[j].error_code == KAFKA_NONE)
-                    t->partition_responses[j].error_code = KAFKA_KAFKA_STORAGE_ERROR;
-            }
-        }
-    }
+    tell_failures(c);
     call_finish(c);
 }
 
@@ -383,6 +389,8 @@ static enum verdict run(struct call *c)
         return REQ_CLOSE; /* a promise could not even be written down */
     if (waits && broker_flush_end(&state->flush))
         return REQ_PIPELINED;
+    if (waits) /* the flusher was faster, in failing too */
+        tell_failures(c);
     return REQ_DONE;
 }
 

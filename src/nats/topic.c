@@ -243,10 +243,8 @@ static void finish(struct nats_batch *b)
         batch_free(b);
         return;
     }
-    if (waits_for_disk(b))
-        return;
-    tell_all(b, NULL);
-    batch_free(b);
+    if (!waits_for_disk(b)) /* or not any more: the flusher may be faster, in failing too */
+        flushed(&b->carrier);
 }
 
 void nats_batches_end(struct shard_hook *hook, struct shard *s)
