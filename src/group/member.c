@@ -140,7 +140,6 @@ struct member *member_add(struct group *g, struct bytes id, const struct group_j
     g->member_count++;
     if (g->leader == NULL)
         g->leader = m;
-    timer_set(s, &m->session, TIMER_SESSION, NEW_MEMBER_MS);
     return m;
 }
 
@@ -198,6 +197,8 @@ void member_wait_join(struct member *m, void *token)
     wait_for(m->group->shard, token);
     m->join_token = token;
     m->group->joining++;
+    if (m->is_new)
+        timer_set(m->group->shard, &m->session, TIMER_SESSION, NEW_MEMBER_MS);
 }
 
 void member_wait_sync(struct member *m, void *token)

@@ -165,7 +165,8 @@ struct ending {
     void *token; /* NULL: all of them */
 };
 
-/* The member stays: its session ends by itself if it is gone. */
+/* The member stays: its session ends by itself if it is gone. That of a new member begins here, too:
+ * the others wait for it, and not for as long as it might have waited for them. */
 static void end_waits(struct group *g, void *context)
 {
     const struct ending *ending = context;
@@ -174,7 +175,7 @@ static void end_waits(struct group *g, void *context)
         if (ending->token == NULL || m->join_token == ending->token) {
             bool waited = m->join_token != NULL;
             member_end_join(m, OUT_CLOSED);
-            if (waited && !m->is_new)
+            if (waited)
                 member_alive(m);
         }
         if (ending->token == NULL || m->sync_token == ending->token) {

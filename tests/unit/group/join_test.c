@@ -315,6 +315,47 @@ void test_a_cancelled_join_is_answered_and_the_member_may_come_again(void)
     bench_close(&b);
 }
 
+/* Its place is not kept for the five minutes that a new member may wait: the others wait for it. */
+void test_a_new_member_that_went_away_delays_the_others_for_a_session_only(void)
+{
+    bench_open(&b);
+    const char *id = bench_single(&b, "g");
+    struct group_event e = join_event("g", "");
+    e.join.rebalance_ms = 300000;
+    e.join.session_ms = 500;
+    int gone = bench_step(&b, &e);
+    struct group_event cancel = {.kind = GROUP_CANCEL, .group_id = bytes_of("g"),
+                                 .token = (void *)(intptr_t)gone};
+    (void)bench_step(&b, &cancel);
+    int first = bench_join(&b, "g", id);
+    bench_pass(&b, 499);
+    expect_eq(ANSWER(&b, first)->count, 0);
+    bench_pass(&b, 1);
+    expect_eq(ANSWER(&b, first)->outcome, OUT_OK);
+    expect_eq(ANSWER(&b, first)->count_of, 1);
+    bench_close(&b);
+}
+
+void test_a_new_member_that_comes_again_may_wait_as_long_as_any(void)
+{
+    bench_open(&b);
+    const char *id = bench_single(&b, "g");
+    int gone = bench_join(&b, "g", "");
+    struct group_event cancel = {.kind = GROUP_CANCEL, .group_id = bytes_of("g"),
+                                 .token = (void *)(intptr_t)gone};
+    (void)bench_step(&b, &cancel);
+    int again = bench_join(&b, "g", ANSWER(&b, gone)->member_id);
+    for (int i = 0; i < 3; i++) {
+        bench_pass(&b, 900);
+        expect_eq(bench_heartbeat(&b, "g", id, 1), OUT_REBALANCE_IN_PROGRESS);
+    }
+    expect_eq(ANSWER(&b, again)->count, 0);
+    int first = bench_join(&b, "g", id);
+    expect_eq(ANSWER(&b, again)->outcome, OUT_OK);
+    expect_eq(ANSWER(&b, first)->count_of, 2);
+    bench_close(&b);
+}
+
 void test_a_join_again_while_one_waits_ends_the_older(void)
 {
     bench_open(&b);
