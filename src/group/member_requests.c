@@ -165,8 +165,8 @@ struct ending {
     void *token; /* NULL: all of them */
 };
 
-/* The member stays: its session ends by itself if it is gone. That of a new member begins here, too:
- * the others wait for it, and not for as long as it might have waited for them. */
+/* The member stays: its session ends by itself if it is gone. That of a new member begins here,
+ * too: the others wait for it, and not for as long as it might have waited for them. */
 static void end_waits(struct group *g, void *context)
 {
     const struct ending *ending = context;
