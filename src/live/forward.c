@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages for other shards. A message is copied once (unless it has a hold already), each target's
- * batch keeps a hold of it; live_flush posts the batches. The receiver looks the subject up in its
- * own cache, delivers to its own subscriptions and frees the batch.
+ * Messages for other shards, in batches that live_flush posts. The receiver looks the subject up in
+ * its own cache, delivers to its own subscriptions and frees the batch.
  *
  * What is under way in one direction is bounded: above it, or while the receiver has a full
  * LIVE_BLOCK subscription, publishers of the sender are held. Sender: says that it waits, looks
@@ -11,24 +10,15 @@
  */
 #include "live/private.h"
 
-#include <stdlib.h>
+static void batch_deliver(struct mail *mail);
 
-#define BATCH_LEAST 8
-#define BATCH_MOST 512
-#define BATCH_BYTES_MOST MiB(1)
-
-static void batch_free(struct batch *b)
-{
-    for (uint32_t i = 0; i < b->count; i++)
-        store_hold_drop(b->carried[i].m.hold);
-    free(b);
-}
-
-static void batch_post(struct lane *l)
+void batch_post(struct lane *l)
 {
     struct batch *b = l->batch;
     const struct live_options *o = &l->from->live->o;
     l->batch = NULL;
+    l->usual = b->used;
+    b->mail.deliver = batch_deliver;
     atomic_fetch_add(&l->bytes, b->bytes);
     o->post(o->context, (int)l->to->index, &b->mail);
 }
@@ -71,12 +61,12 @@ static void take_for_group(struct live_shard *s, const struct carried *c, const 
             (void)deliver_group(s, m, &m->groups[i], f, NULL, c->visited | me);
 }
 
-static void take(struct live_shard *s, const struct carried *c)
+static void take(struct live_shard *s, const struct carried *c, const struct live_message *msg)
 {
     struct scratch own = {0};
-    struct flight f = {.m = &c->m};
-    const struct match *m = shard_look(s, c->m.subject, &own);
-    bool late = c->m.deadline_ms != 0 && message_expired(&c->m, shard_wall(s));
+    struct flight f = {.m = msg, .hash = c->hash};
+    const struct match *m = shard_look(s, msg->subject, c->hash, &own);
+    bool late = msg->deadline_ms != 0 && message_expired(msg, shard_wall(s));
     s->depth++;
     if (unlikely(late))
         expire_carried(s, c, m);
@@ -85,6 +75,7 @@ static void take(struct live_shard *s, const struct carried *c)
     else
         take_for_group(s, c, m, &f);
     s->depth--;
+    flight_end(&f);
     scratch_fini(&own);
 }
 
@@ -107,8 +98,11 @@ static void batch_deliver(struct mail *mail)
     struct batch *b = container_of(mail, struct batch, mail);
     struct lane *l = b->lane;
     struct live_shard *s = l->to;
-    for (uint32_t i = 0; i < b->count; i++)
-        take(s, &b->carried[i]);
+    const struct carried *c;
+    struct live_message m;
+    uint32_t at = 0;
+    while ((c = batch_next(b, &at, &m)) != NULL)
+        take(s, c, &m);
     tally_share(s);
     atomic_fetch_sub(&l->bytes, b->bytes);
     batch_free(b);
@@ -127,23 +121,6 @@ static void notice_deliver(struct mail *mail)
     if (atomic_load(&l->to->full) == 0)
         atomic_store(&l->wait_full, false);
     o->unblocked(o->context, (int)l->from->index);
-}
-
-/* Room for one more in the lane's batch; false: no memory. */
-static bool batch_grow(struct lane *l)
-{
-    struct batch *b = l->batch;
-    if (b != NULL && b->count < b->room)
-        return true;
-    uint32_t room = b == NULL ? BATCH_LEAST : b->room * 2;
-    struct batch *larger = realloc(b, sizeof *b + room * sizeof b->carried[0]);
-    if (larger == NULL)
-        return false;
-    if (b == NULL)
-        *larger = (struct batch){.mail.deliver = batch_deliver, .lane = l};
-    larger->room = room;
-    l->batch = larger;
-    return true;
 }
 
 /* Notes what the publisher is to be held by because of this lane. */
@@ -171,18 +148,10 @@ static void lane_holds(struct lane *l, bool blocks, struct live_held *held)
 bool forward(struct live_shard *s, const struct address *to, struct flight *f)
 {
     struct lane *l = &s->lanes[to->shard];
-    const struct live_message *m = flight_kept(f);
-    if (m == NULL || !batch_grow(l)) {
+    if (!batch_add(l, to, f)) {
         s->tally.no_memory++;
         return false;
     }
-    struct batch *b = l->batch;
-    store_hold_take(m->hold);
-    b->carried[b->count++] = (struct carried){*m, to->member, to->group, to->visited};
-    b->bytes += sizeof b->carried[0] + m->subject.size + m->reply.size + m->headers.size +
-                m->payload.size;
-    if (b->count == BATCH_MOST || b->bytes >= BATCH_BYTES_MOST)
-        batch_post(l);
     if (!s->flush_wanted) {
         s->flush_wanted = true;
         s->live->o.want_flush(s->live->o.context, (int)s->index);

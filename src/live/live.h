@@ -7,8 +7,8 @@
  * Threads. A subscription belongs to one shard (a reactor's thread) and is touched by no other. The
  * subject tree is shared, under a lock that publishing does not take: each shard keeps the results
  * of recent look-ups, good while the tree's generation stands. A message for subscriptions of other
- * shards is copied once, held by all of them, and carried over in batches (live_flush, once in a
- * turn); each shard delivers to its own. Order is kept for each publisher and subscription.
+ * shards is carried over in batches (live_flush, once in a turn), a large one copied once and held
+ * by all of them; each shard delivers to its own. Order is kept for each publisher and subscription.
  *
  * Accounts. For each subscription, at any time:
  *     matched = delivered + dropped (by reason) + expired + pending

@@ -131,27 +131,33 @@ const struct match *cache_keep(struct cache *c, struct bytes subject, uint32_t h
 
 /* ---- forwarding ---- */
 
-/* A message on its way to another shard. serial 0: for that shard's plain subscriptions; otherwise
- * for the named member of a queue group. */
+/* A message on its way to another shard, in a batch. serial 0: for that shard's plain
+ * subscriptions; otherwise for the named member of a queue group. Behind it: the message with a
+ * hold of its own (held), or its bytes. */
 struct carried {
-    struct live_message m; /* with a hold of its own */
+    uint32_t size;         /* with what is behind it; a multiple of 8 */
+    uint32_t hash;         /* of the subject */
     struct sub_name member;
-    uint32_t group;
     uint64_t visited;      /* shards that had nobody to take it */
+    uint32_t group;
+    bool held;
+    uint32_t subject, reply, headers, payload; /* sizes of the bytes */
+    int64_t deadline_ms, offset, timestamp_ms;
 };
 
 struct batch {
     struct mail mail;
     struct lane *lane;
-    size_t bytes;
-    uint32_t count, room;
-    struct carried carried[];
+    size_t bytes;          /* with what is pointed at */
+    uint32_t used, room;
+    _Alignas(8) uint8_t at[];
 };
 
 /* From one shard to another. `batch` is the sender's; the atomics are both sides'. */
 struct lane {
     struct live_shard *from, *to;
     struct batch *batch;       /* being filled, NULL when empty */
+    size_t usual;              /* bytes that went in the last one */
     struct mail notice;        /* to the sender: there is room again */
     _Atomic size_t bytes;      /* under way */
     _Atomic bool wait_bytes;   /* a publisher of the sender is held by what is under way */
@@ -224,7 +230,8 @@ uint32_t shard_random(struct live_shard *s, uint32_t below);
 
 /* The match of `subject`: from the cache, else from the tree. `own`: for use when a publication
  * is under way already (it must not give up what the other is looking at); the caller ends it. */
-const struct match *shard_look(struct live_shard *s, struct bytes subject, struct scratch *own);
+const struct match *shard_look(struct live_shard *s, struct bytes subject, uint32_t hash,
+                               struct scratch *own);
 
 static inline int64_t shard_wall(const struct live_shard *s)
 {
@@ -242,6 +249,8 @@ struct flight {
     struct live_message kept; /* hold NULL: not made */
     struct live_held held;    /* what its publisher is to be held by */
     uint32_t longest;         /* backlog of the subscription that `held` names */
+    uint32_t hash;            /* of its subject */
+    uint32_t shards;          /* others that it goes to, about; 0: not known */
 };
 
 /* The message with a hold; NULL: no memory. */
@@ -298,6 +307,14 @@ struct address {
     uint32_t group;
     uint64_t visited;
 };
+
+/* batch.c. Puts the message into the lane's batch, posting what is full; false: no memory. */
+bool batch_add(struct lane *l, const struct address *to, struct flight *f);
+void batch_post(struct lane *l);
+/* The entry at `*at`, which moves behind it, and its message, a view of the batch; NULL: the
+ * end. */
+const struct carried *batch_next(const struct batch *b, uint32_t *at, struct live_message *m);
+void batch_free(struct batch *b);
 
 /* False: no memory, it is lost and counted. */
 bool forward(struct live_shard *s, const struct address *to, struct flight *f);

@@ -173,10 +173,10 @@ int deliver_group(struct live_shard *s, const struct match *m, const struct grou
 
 /* ---- publishing ---- */
 
-const struct match *shard_look(struct live_shard *s, struct bytes subject, struct scratch *own)
+const struct match *shard_look(struct live_shard *s, struct bytes subject, uint32_t hash,
+                               struct scratch *own)
 {
     struct live_tree *t = &s->live->tree;
-    uint32_t hash = subject_hash(subject);
     uint64_t generation = atomic_load_explicit(&t->generation, memory_order_acquire);
     const struct match *m = cache_find(&s->cache, subject, hash, generation);
     if (likely(m != NULL)) {
@@ -196,6 +196,7 @@ static void publish(struct live_shard *s, struct flight *f, const struct match *
                     const void *but_not, struct live_reach *reach)
 {
     uint64_t reached = 0, others = m->others;
+    f->shards = (uint32_t)__builtin_popcountll(others) + m->group_count;
     reach->delivered = deliver_plain(s, m, f, but_not);
     while (others != 0) {
         struct address to = {.shard = (uint32_t)__builtin_ctzll(others)};
@@ -237,8 +238,8 @@ void live_publish(struct live_shard *s, const struct live_message *m, const void
         return;
     }
     struct scratch own = {0};
-    struct flight f = {.m = m};
-    const struct match *match = shard_look(s, m->subject, &own);
+    struct flight f = {.m = m, .hash = subject_hash(m->subject)};
+    const struct match *match = shard_look(s, m->subject, f.hash, &own);
     s->depth++;
     publish(s, &f, match, but_not, reach);
     s->depth--;
@@ -255,7 +256,7 @@ bool live_interest(struct live_shard *s, struct bytes subject)
     if (subject.size == 0 || subject.size > LIVE_SUBJECT_MAX)
         return false;
     struct scratch own = {0};
-    const struct match *m = shard_look(s, subject, &own);
+    const struct match *m = shard_look(s, subject, subject_hash(subject), &own);
     bool any = m->own_count != 0 || m->others != 0 || m->group_count != 0;
     scratch_fini(&own);
     return any;
