@@ -65,6 +65,7 @@ SUITES = {
     "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
+    "dirs": (script("tests/dirs/run.py"), 120),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
     "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
                               "--reactors", "1"), 200),
@@ -94,8 +95,8 @@ LISTS = {
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "probe-old",
-             "probe", "probe-one-core", "hostile", "faults", "real", "bench-java", *ASAN, *TSAN, "crash-no-flush",
-             "crash"],
+             "probe", "probe-one-core", "hostile", "faults", "dirs", "real", "bench-java", *ASAN, *TSAN,
+             "crash-no-flush", "crash"],
 }
 
 

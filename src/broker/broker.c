@@ -4,9 +4,7 @@
 
 #include "watch/watch.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 struct broker *broker_self(void)
 {
@@ -20,7 +18,7 @@ const struct config *broker_config(struct broker *b)
 
 const char *broker_data_dir(const struct broker *b)
 {
-    return b->dir;
+    return b->home->path;
 }
 
 int32_t broker_node_id(const struct broker *b)
@@ -67,29 +65,13 @@ void *broker_slot(struct broker *b, enum broker_slot slot)
     return b->slots[slot];
 }
 
-static enum outcome take_directory(struct broker *b)
-{
-    struct stat there;
-    if (mkdir(b->dir, 0755) != 0 && errno != EEXIST)
-        return fail(outcome_of_errno(errno), "make the data directory %s", b->dir);
-    errno = 0;
-    if (stat(b->dir, &there) != 0 || !S_ISDIR(there.st_mode))
-        return fail(OUT_IO, "the data directory %s is no directory", b->dir);
-    enum outcome o = logdir_lock(b->dir, &b->lock);
-    if (o == OUT_IN_USE) {
-        errno = 0;
-        return fail(o, "the data directory %s is in use by another process: stop that one or "
-                       "choose "
-                    "another --data-dir", b->dir);
-    }
-    return o;
-}
-
 static enum outcome open_meta(struct broker *b)
 {
     const struct config *c = b->configs[0];
+    struct uuid others[CONFIG_LOG_DIRS];
     struct meta_options m = {
-        .dir = b->dir, .node_id = c->node_id, .cluster_id = c->cluster_id,
+        .dir = b->home->path, .directories = others, .directory_count = dirs_others(b, others),
+        .failed = dir_fails, .context = b->home, .node_id = c->node_id, .cluster_id = c->cluster_id,
         .host = c->listeners[0].advertised_host, .port = b->ports[0],
         .flush = c->flush_mode == FLUSH_MODE_GROUP,
         .clean = b->was == LOG_CLEAN, .now_ms = b->opened_ms,
@@ -100,16 +82,16 @@ static enum outcome open_meta(struct broker *b)
 static enum outcome open_logs(struct broker *b)
 {
     struct view *v;
-    enum outcome o = logs_read_checkpoints(b);
+    enum outcome o = dirs_scan(b);
     if (o == OUT_OK)
         o = view_make(b, NULL, &v);
     if (o != OUT_OK)
         return o;
     view_publish(b, v);
-    logs_forget_checkpoints(b);
-    b->was = LOG_UNCLEAN; /* from here on only new logs are opened */
+    logs_report_recovery(b);
     logs_stray(b);
-    return OUT_OK;
+    dirs_scanned(b);
+    return logs_tell_places(b);
 }
 
 static void give_up(struct broker **broker)
@@ -121,8 +103,7 @@ static void give_up(struct broker **broker)
         enum outcome o = meta_close(&b->meta);
         (void)o; /* the caller tells the first failure */
     }
-    if (b->lock >= 0)
-        logdir_unlock(b->dir, b->lock);
+    dirs_release(b);
     for (size_t i = 1; i < b->config_count; i++)
         config_free((struct config *)(uintptr_t)b->configs[i]);
     shard_close(&b->control);
@@ -134,17 +115,14 @@ enum outcome broker_open(struct config *config, const int *ports, struct shard *
                          int count, struct broker **out)
 {
     struct broker *b = calloc(1, sizeof *b);
-    int64_t epoch;
     if (b == NULL)
         return fail(OUT_NO_MEMORY, "start the broker");
     atomic_init(&b->config, config);
     b->configs[b->config_count++] = b->base = config;
     b->reload.deliver = control_reload;
-    b->dir = config->data_dir;
     memcpy(b->ports, ports, (size_t)config->listener_count * sizeof *ports);
     b->shards = shards;
     b->shard_count = count;
-    b->lock = -1;
     b->opened_ms = os_wall_ms();
     pthread_mutex_init(&b->ack_lock, NULL);
     pthread_cond_init(&b->ack, NULL);
@@ -156,9 +134,7 @@ enum outcome broker_open(struct config *config, const int *ports, struct shard *
     enum outcome o = shard_open(&b->control, count);
     b->control.broker = b;
     if (o == OUT_OK)
-        o = take_directory(b);
-    if (o == OUT_OK)
-        o = logdir_clean_take(b->dir, &b->was, &epoch);
+        o = dirs_take(b);
     if (o == OUT_OK)
         o = open_meta(b);
     if (o == OUT_OK) {
@@ -192,13 +168,15 @@ enum outcome broker_stop(struct broker **broker)
     view_free(b->view); /* closes every log clean */
     b->view = NULL;
     if (together && o == OUT_OK)
-        o = logdir_sync(b->dir);
+        o = dirs_sync(b);
     int64_t epoch = meta_newest(b->meta)->broker_epoch;
     enum outcome closed = meta_close(&b->meta);
     if (o == OUT_OK)
         o = closed;
-    if (o == OUT_OK && !atomic_load(&b->dirty))
-        o = logdir_clean_write(b->dir, epoch);
+    if (o == OUT_OK)
+        o = dirs_mark_clean(b, epoch);
+    if (atomic_load(&b->failed))
+        o = fail(OUT_OFFLINE, "its disks have failed");
     give_up(broker);
     return o;
 }

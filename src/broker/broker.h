@@ -26,6 +26,7 @@
 #include <stdatomic.h>
 
 struct broker;
+struct broker_dir;
 
 /* One partition of a topic, as the data path sees it. */
 struct partition {
@@ -36,6 +37,7 @@ struct partition {
     struct stream *stream;     /* NULL: one on disk */
     struct store *store;       /* of either */
     struct broker *broker;
+    struct broker_dir *dir;    /* where the log is; NULL: in memory */
     _Atomic int32_t leader_epoch;
     _Atomic bool has_ttl;      /* records with times of their own were stored; see partition_ttl */
     _Atomic bool deleted;      /* the topic is gone: requests answer "unknown" */
@@ -225,7 +227,12 @@ void broker_slot_set(struct broker *b, enum broker_slot slot, void *value);
 void *broker_slot(struct broker *b, enum broker_slot slot);
 
 const struct config *broker_config(struct broker *b);
-const char *broker_data_dir(const struct broker *b);
+const char *broker_data_dir(const struct broker *b); /* where the metadata is */
+/* The log directories that partitions are in; any thread. An offline one is not served. */
+int broker_dir_count(const struct broker *b);
+const char *broker_dir_path(const struct broker *b, int i);
+bool broker_dir_offline(const struct broker *b, int i);
+int partition_dir(const struct partition *p); /* -1: none, in memory */
 struct broker *broker_self(void); /* the broker of the calling shard */
 int32_t broker_node_id(const struct broker *b);
 /* What clients that came in on a listener (NULL: the first) are told to connect to. */

@@ -131,17 +131,15 @@ static bool next_partition(const struct view *v, size_t *topic, int32_t *index,
     return false;
 }
 
-static void write_checkpoint(struct broker *b)
+static enum outcome write_dir(const struct view *v, struct broker_dir *d,
+                              struct logdir_offset *list)
 {
-    size_t room = 0, count = 0, topic = 0;
+    size_t count = 0, topic = 0;
     int32_t index = 0;
     const struct topic *t;
     struct partition *p;
-    for (size_t i = 0; i < b->view->topic_count; i++)
-        room += (size_t)b->view->topics[i]->partition_count;
-    struct logdir_offset *list = calloc(room + 1, sizeof *list);
-    while (list != NULL && next_partition(b->view, &topic, &index, &t, &p)) {
-        if (p->first_dirty == 0)
+    while (next_partition(v, &topic, &index, &t, &p)) {
+        if (p->first_dirty == 0 || p->dir != d)
             continue;
         struct logdir_offset *to = &list[count++];
         snprintf(to->topic, sizeof to->topic, "%.*s", (int)p->topic.size,
@@ -149,8 +147,22 @@ static void write_checkpoint(struct broker *b)
         to->partition = p->index;
         to->offset = p->first_dirty;
     }
-    if (list == NULL || logdir_offsets_write(b->dir, LOGDIR_CLEANER, list, count) != OUT_OK)
-        watch_log(WATCH_ERROR, "broker", "write the cleaner's checkpoint: %s", outcome_trail());
+    return logdir_offsets_write(d->path, LOGDIR_CLEANER, list, count);
+}
+
+static void write_checkpoint(struct broker *b)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < b->view->topic_count; i++)
+        room += (size_t)b->view->topics[i]->partition_count;
+    struct logdir_offset *list = calloc(room + 1, sizeof *list);
+    for (int i = 0; i < b->data_dir_count; i++) {
+        struct broker_dir *d = &b->dirs[i];
+        if (!atomic_load(&d->offline) &&
+            (list == NULL || write_dir(b->view, d, list) != OUT_OK))
+            watch_log(WATCH_ERROR, "broker", "write the cleaner's checkpoint: %s",
+                      outcome_trail());
+    }
     free(list);
 }
 
@@ -266,21 +278,22 @@ static void finished(struct mail *mail)
 
 /* ---- life ---- */
 
-static void read_checkpoint(struct broker *b)
+static void read_checkpoint(struct broker *b, struct broker_dir *d)
 {
     struct logdir_offset *list = NULL;
     size_t count = 0, topic = 0;
     int32_t index = 0;
     const struct topic *t;
     struct partition *p;
-    if (logdir_offsets_read(b->dir, LOGDIR_CLEANER, &list, &count) != OUT_OK) {
+    if (logdir_offsets_read(d->path, LOGDIR_CLEANER, &list, &count) != OUT_OK) {
         watch_log(WATCH_WARN, "broker", "compaction begins anew: %s", outcome_trail());
         return;
     }
     while (next_partition(b->view, &topic, &index, &t, &p)) {
         char name[256];
         snprintf(name, sizeof name, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
-        p->first_dirty = logdir_offset_of(list, count, name, p->index, 0);
+        if (p->dir == d)
+            p->first_dirty = logdir_offset_of(list, count, name, p->index, 0);
     }
     free(list);
 }
@@ -309,7 +322,10 @@ enum outcome cleaner_start(struct broker *b)
     struct cleaner *c = calloc(1, sizeof *c);
     if (c == NULL)
         return fail(OUT_NO_MEMORY, "start the cleaner");
-    read_checkpoint(b);
+    for (int i = 0; i < b->data_dir_count; i++) {
+        if (!atomic_load(&b->dirs[i].offline))
+            read_checkpoint(b, &b->dirs[i]);
+    }
     b->cleaner = c;
     c->broker = b;
     c->timer.fire = fire;

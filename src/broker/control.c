@@ -30,7 +30,8 @@ const struct view *broker_newest(struct broker *b)
 struct meta_rules broker_rules(struct broker *b)
 {
     const struct config *c = atomic_load(&b->config);
-    return (struct meta_rules){.node_id = c->node_id, .directory_id = meta_directory_id(b->meta),
+    return (struct meta_rules){.node_id = c->node_id, .directory_id = b->home->id,
+                               .place = dirs_place, .context = b,
                                .default_partitions = c->num_partitions,
                                .config_check = config_check};
 }
@@ -106,6 +107,7 @@ enum outcome broker_apply(struct broker *b, struct meta_change *change)
     if (touches_broker(before, meta_newest(b->meta)))
         control_refresh_config(b);
     o = view_make(b, b->view, &v);
+    dirs_placed(b);
     if (o == OUT_OK)
         view_publish(b, v);
     return o;

@@ -16,7 +16,6 @@ struct ask {
 
 static void count_stored(struct broker *b, struct broker_figures *f)
 {
-    struct statvfs space;
     *f = (struct broker_figures){.topics = (int64_t)b->view->topic_count, .free_bytes = -1};
     for (size_t i = 0; i < b->view->topic_count; i++) {
         const struct topic *t = b->view->topics[i];
@@ -33,8 +32,20 @@ static void count_stored(struct broker *b, struct broker_figures *f)
             f->offline += stat.offline;
         }
     }
-    if (statvfs(b->dir, &space) == 0)
-        f->free_bytes = (int64_t)(space.f_bavail * space.f_frsize);
+    unsigned long seen[CONFIG_LOG_DIRS];
+    int count = 0;
+    for (int i = 0; i < b->data_dir_count; i++) {
+        struct statvfs space;
+        if (atomic_load(&b->dirs[i].offline) || statvfs(b->dirs[i].path, &space) != 0)
+            continue;
+        bool again = false; /* two directories of one file system */
+        for (int k = 0; k < count; k++)
+            again |= seen[k] == space.f_fsid;
+        if (!again)
+            f->free_bytes = MAX(f->free_bytes, 0) + (int64_t)(space.f_bavail * space.f_frsize);
+        if (!again)
+            seen[count++] = space.f_fsid;
+    }
 }
 
 static void answer(struct mail *mail)

@@ -16,27 +16,14 @@
 #define TTL_FILE "fluxmq.ttl"
 #define LOGS_ONE_BY_ONE 32 /* closed with a flush each; more: one of the whole file system */
 
-static void partition_path(const struct broker *b, const struct partition *p, char *path)
+static void partition_path(const struct partition *p, char *path)
 {
-    snprintf(path, LOG_PATH_MAX, "%s/%.*s-%d", b->dir, (int)p->topic.size,
+    snprintf(path, LOG_PATH_MAX, "%s/%.*s-%d", p->dir->path, (int)p->topic.size,
              (const char *)p->topic.at, p->index);
 }
 
-enum outcome logs_read_checkpoints(struct broker *b)
+void logs_report_recovery(struct broker *b)
 {
-    enum outcome o = logdir_offsets_read(b->dir, LOGDIR_RECOVERY_POINT, &b->recovery,
-                                         &b->recovery_count);
-    if (o == OUT_OK)
-        o = logdir_offsets_read(b->dir, LOGDIR_LOG_START, &b->starts, &b->start_count);
-    return o;
-}
-
-void logs_forget_checkpoints(struct broker *b)
-{
-    free(b->recovery);
-    free(b->starts);
-    b->recovery = b->starts = NULL;
-    b->recovery_count = b->start_count = 0;
     if (atomic_load(&b->config)->recovery_report)
         watch_log(WATCH_INFO, "broker",
                   "recovery: %lld segments of %lld bytes verified, %lld bytes cut off, "
@@ -46,9 +33,9 @@ void logs_forget_checkpoints(struct broker *b)
 }
 
 /* A file of its own in the partition's directory, which Kafka passes over. */
-static void ttl_path(const struct broker *b, const struct partition *p, char *path)
+static void ttl_path(const struct partition *p, char *path)
 {
-    partition_path(b, p, path);
+    partition_path(p, path);
     strncat(path, "/" TTL_FILE, LOG_PATH_MAX - strlen(path) - 1);
 }
 
@@ -60,13 +47,13 @@ void partition_ttl(struct partition *p)
     atomic_store(&p->has_ttl, true);
     if (p->log == NULL)
         return;
-    ttl_path(p->broker, p, path);
+    ttl_path(p, path);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || fsync(fd) != 0)
         watch_log(WATCH_ERROR, "broker", "make %s: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
-    partition_path(p->broker, p, path);
+    partition_path(p, path);
     fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0)
         watch_log(WATCH_ERROR, "broker", "flush %s: %s", path, strerror(errno));
@@ -170,37 +157,105 @@ static enum outcome open_memory(const struct broker *b, struct partition *p,
     return OUT_OK;
 }
 
-enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config)
+/* Ids that Kafka keeps for itself say that nothing is known: not assigned, lost, from before. */
+static bool id_is_known(const struct uuid *id)
+{
+    static const uint8_t none[15];
+    return memcmp(id->b, none, sizeof none) != 0 || id->b[15] >= 100;
+}
+
+/* The directory of a partition: where it was found, else where the metadata wants it, else (it is
+ * new) where there are fewest. One that is not there now may be on a disk that is not there. */
+static enum outcome find_dir(struct broker *b, struct partition *p, const char *topic,
+                             const struct meta_placement *placement)
+{
+    bool starting = b->view == NULL, known = false;
+    p->dir = starting ? dirs_having(b, topic, p->index) : NULL;
+    if (p->dir == NULL && placement != NULL && placement->directory_count > 0) {
+        p->dir = dirs_by_id(b, &placement->directories[0]);
+        known = id_is_known(&placement->directories[0]);
+    }
+    if (p->dir == NULL && starting && (known || dirs_any_offline(b)))
+        return fail(OUT_OFFLINE, "it is in none of the log directories that can be used");
+    if (p->dir == NULL)
+        p->dir = dirs_emptiest(b);
+    if (p->dir == NULL || atomic_load(&p->dir->offline))
+        return fail(OUT_OFFLINE, "its log directory is offline");
+    return OUT_OK;
+}
+
+/* Opens what `what` says; another topic's directory of this name is kept aside, as Kafka does. */
+static enum outcome open_or_stray(struct log_open *what, struct log **log)
+{
+    char stray[LOG_PATH_MAX + 8];
+    enum outcome o = log_open(what, log);
+    if (o != OUT_EXISTS)
+        return o;
+    snprintf(stray, sizeof stray, "%s-stray", what->path);
+    if (rename(what->path, stray) != 0)
+        return o;
+    watch_log(WATCH_WARN, "broker", "%s belongs to another topic id, renamed to %s", what->path,
+              stray);
+    what->recovery_point = what->start_offset = 0;
+    return log_open(what, log);
+}
+
+enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config,
+                       const struct meta_placement *placement)
 {
     if (config->memory && !meta_topic_internal(p->topic))
         return open_memory(b, p, config);
-    char path[LOG_PATH_MAX], topic[256], stray[LOG_PATH_MAX + 8];
-    struct log_open what = {.path = path, .topic_id = p->topic_id, .was = b->was,
-                            .now_ms = os_wall_ms()};
-    partition_path(b, p, path);
+    char path[LOG_PATH_MAX], topic[256];
     snprintf(topic, sizeof topic, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
-    what.recovery_point = logdir_offset_of(b->recovery, b->recovery_count, topic, p->index, 0);
-    what.start_offset = logdir_offset_of(b->starts, b->start_count, topic, p->index, 0);
-    fill_options(b, config, &what.options);
-    enum outcome o = log_open(&what, &p->log);
-    if (o == OUT_EXISTS) { /* another topic's directory of this name: kept aside, as Kafka does */
-        snprintf(stray, sizeof stray, "%s-stray", path);
-        if (rename(path, stray) == 0) {
-            watch_log(WATCH_WARN, "broker", "%s belongs to another topic id, renamed to %s", path,
-                      stray);
-            what.recovery_point = what.start_offset = 0;
-            o = log_open(&what, &p->log);
-        }
-    }
+    enum outcome o = find_dir(b, p, topic, placement);
     if (o != OUT_OK)
         return o;
+    const struct broker_dir *d = p->dir;
+    struct log_open what = {.path = path, .topic_id = p->topic_id, .was = d->was,
+                            .now_ms = os_wall_ms(), .failed = dir_fails, .context = p->dir};
+    partition_path(p, path);
+    what.recovery_point = logdir_offset_of(d->recovery, d->recovery_count, topic, p->index, 0);
+    what.start_offset = logdir_offset_of(d->starts, d->start_count, topic, p->index, 0);
+    fill_options(b, config, &what.options);
+    o = open_or_stray(&what, &p->log);
+    if (o != OUT_OK)
+        return o;
+    p->dir->logs++;
     note_recovery(b, p);
-    ttl_path(b, p, path);
+    ttl_path(p, path);
     atomic_store(&p->has_ttl, access(path, F_OK) == 0);
     errno = 0;
     p->store = log_store(p->log);
     atomic_store(&p->leader_epoch, log_epoch_latest(p->log));
     return OUT_OK;
+}
+
+/* A few hundred partitions in a commit. */
+#define PLACES_AT_ONCE 500
+
+enum outcome logs_tell_places(struct broker *b)
+{
+    struct meta_change change;
+    enum outcome o = OUT_OK;
+    bool more = b->data_dir_count > 1;
+    while (more && o == OUT_OK) {
+        const struct meta_image *image = meta_newest(b->meta);
+        meta_change_init(&change);
+        for (size_t i = 0; i < b->view->topic_count && o == OUT_OK; i++) {
+            const struct topic *t = b->view->topics[i];
+            const struct meta_topic *meta = meta_topic_by_id(image, &t->id);
+            for (int32_t k = 0; meta != NULL && k < t->partition_count && o == OUT_OK &&
+                                change.count < PLACES_AT_ONCE; k++) {
+                if (t->partitions[k] != NULL && t->partitions[k]->dir != NULL)
+                    o = meta_plan_directory(image, meta, k, &t->partitions[k]->dir->id, &change);
+            }
+        }
+        more = change.count > 0;
+        if (o == OUT_OK)
+            o = broker_apply(b, &change);
+        meta_change_fini(&change);
+    }
+    return o;
 }
 
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config)
@@ -214,7 +269,7 @@ void logs_configure(struct broker *b, struct partition *p, const struct topic_co
 
 /* The directory goes out of the way at once, so that a topic of the same name can be made; the
  * files go when the last reader has let go. */
-void logs_delete(struct broker *b, struct partition *p)
+void logs_delete(struct partition *p)
 {
     char path[LOG_PATH_MAX], unique[33];
     struct uuid id = uuid_random();
@@ -224,13 +279,14 @@ void logs_delete(struct broker *b, struct partition *p)
         stream_retire(p->stream);
         return;
     }
-    partition_path(b, p, path);
+    partition_path(p, path);
     log_retire(p->log);
     cleaner_forget(p);
     p->gone = malloc(LOG_PATH_MAX);
     if (p->gone == NULL)
         return;
-    snprintf(p->gone, LOG_PATH_MAX, "%s/%.*s-%d.%s-delete", b->dir,
+    p->dir->logs--;
+    snprintf(p->gone, LOG_PATH_MAX, "%s/%.*s-%d.%s-delete", p->dir->path,
              (int)MIN(p->topic.size, 200), (const char *)p->topic.at, p->index, unique);
     if (rename(path, p->gone) != 0)
         watch_log(WATCH_ERROR, "broker", "rename %s for deletion: %s", path, strerror(errno));
@@ -243,11 +299,11 @@ void broker_log_gone(struct partition *p)
         stream_free(p->stream);
     if (p->log == NULL)
         return;
-    bool deleted = atomic_load(&p->deleted);
-    enum outcome o = log_close(&p->log, deleted ? LOG_UNCLEAN : LOG_CLEAN);
+    bool let_go = atomic_load(&p->deleted) || atomic_load(&p->dir->offline);
+    enum outcome o = log_close(&p->log, let_go ? LOG_UNCLEAN : LOG_CLEAN);
     if (o != OUT_OK) {
         watch_log(WATCH_ERROR, "broker", "close a log: %s", outcome_trail());
-        atomic_store(&p->broker->dirty, true); /* the next start must look at it */
+        atomic_store(&p->dir->dirty, true); /* the next start must look at it */
     }
     if (p->gone != NULL && log_delete_finish(p->gone) != OUT_OK)
         watch_log(WATCH_WARN, "broker", "delete %s: %s", p->gone, outcome_trail());
@@ -258,22 +314,22 @@ void broker_log_gone(struct partition *p)
 /* Directories of partitions that no topic has: their topic was deleted while we were away. */
 void logs_stray(struct broker *b)
 {
-    struct logdir_partition *list;
-    size_t count;
-    if (logdir_partitions(b->dir, &list, &count) != OUT_OK)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        struct topic *t = view_topic(b->view, bytes_of(list[i].topic));
-        char path[LOG_PATH_MAX], stray[LOG_PATH_MAX + 8];
-        if (strcmp(list[i].topic, "__cluster_metadata") == 0 ||
-            (t != NULL && !t->config.memory && list[i].partition < t->partition_count))
-            continue;
-        snprintf(path, sizeof path, "%s/%s-%d", b->dir, list[i].topic, list[i].partition);
-        snprintf(stray, sizeof stray, "%s-stray", path);
-        if (rename(path, stray) == 0)
-            watch_log(WATCH_WARN, "broker", "%s belongs to no topic, renamed to %s", path, stray);
+    for (int i = 0; i < b->data_dir_count; i++) {
+        const struct broker_dir *d = &b->dirs[i];
+        for (size_t k = 0; k < d->found_count; k++) {
+            const struct logdir_partition *f = &d->found[k];
+            struct topic *t = view_topic(b->view, bytes_of(f->topic));
+            char path[LOG_PATH_MAX], stray[LOG_PATH_MAX + 8];
+            if (strcmp(f->topic, "__cluster_metadata") == 0 ||
+                (t != NULL && !t->config.memory && f->partition < t->partition_count))
+                continue;
+            snprintf(path, sizeof path, "%s/%s-%d", d->path, f->topic, f->partition);
+            snprintf(stray, sizeof stray, "%s-stray", path);
+            if (rename(path, stray) == 0)
+                watch_log(WATCH_WARN, "broker", "%s belongs to no topic, renamed to %s", path,
+                          stray);
+        }
     }
-    free(list);
     errno = 0;
 }
 
@@ -323,20 +379,17 @@ static void note(const struct partition *p, struct logdir_offset *to, int64_t of
     to->offset = offset;
 }
 
-enum outcome logs_checkpoint(struct broker *b)
+/* The checkpoints of one directory; `lists` has three times `room`. */
+static enum outcome checkpoint_dir(struct broker *b, struct broker_dir *d,
+                                   struct logdir_offset *lists, size_t room)
 {
-    size_t room = 0, count = 0, starts = 0;
-    for (size_t i = 0; i < b->view->topic_count; i++)
-        room += (size_t)b->view->topics[i]->partition_count;
-    struct logdir_offset *lists = calloc(3 * room + 1, sizeof *lists);
-    if (lists == NULL)
-        return fail(OUT_NO_MEMORY, "write the checkpoints");
+    size_t count = 0, starts = 0;
     for (size_t i = 0; i < b->view->topic_count; i++) {
         const struct topic *t = b->view->topics[i];
         for (int32_t k = 0; k < t->partition_count; k++) {
             const struct partition *p = t->partitions[k];
             struct store_stat stat;
-            if (p == NULL || p->log == NULL)
+            if (p == NULL || p->log == NULL || p->dir != d)
                 continue;
             store_stat(p->store, &stat);
             note(p, &lists[count], stat.flushed_offset);
@@ -346,11 +399,31 @@ enum outcome logs_checkpoint(struct broker *b)
                 note(p, &lists[2 * room + starts++], stat.start_offset);
         }
     }
-    enum outcome o = logdir_offsets_write(b->dir, LOGDIR_RECOVERY_POINT, lists, count);
+    enum outcome o = logdir_offsets_write(d->path, LOGDIR_RECOVERY_POINT, lists, count);
     if (o == OUT_OK)
-        o = logdir_offsets_write(b->dir, LOGDIR_HIGH_WATERMARK, lists + room, count);
+        o = logdir_offsets_write(d->path, LOGDIR_HIGH_WATERMARK, lists + room, count);
     if (o == OUT_OK)
-        o = logdir_offsets_write(b->dir, LOGDIR_LOG_START, lists + 2 * room, starts);
+        o = logdir_offsets_write(d->path, LOGDIR_LOG_START, lists + 2 * room, starts);
+    if (o == OUT_IO && b->data_dir_count > 1)
+        dir_fails(d);
+    return o;
+}
+
+enum outcome logs_checkpoint(struct broker *b)
+{
+    size_t room = 0;
+    enum outcome o = OUT_OK;
+    for (size_t i = 0; i < b->view->topic_count; i++)
+        room += (size_t)b->view->topics[i]->partition_count;
+    struct logdir_offset *lists = calloc(3 * room + 1, sizeof *lists);
+    if (lists == NULL)
+        return fail(OUT_NO_MEMORY, "write the checkpoints");
+    for (int i = 0; i < b->data_dir_count; i++) {
+        struct broker_dir *d = &b->dirs[i];
+        enum outcome one = atomic_load(&d->offline) ? OUT_OK : checkpoint_dir(b, d, lists, room);
+        if (o == OUT_OK)
+            o = one;
+    }
     free(lists);
     return o;
 }
@@ -386,7 +459,7 @@ enum outcome logs_close(struct broker *b, bool *together)
                 o = OUT_OFFLINE;
         }
     }
-    enum outcome written = *together ? logdir_sync(b->dir) : OUT_OK;
+    enum outcome written = *together ? dirs_sync(b) : OUT_OK;
     if (written == OUT_OK)
         written = logs_checkpoint(b);
     return o == OUT_OK ? written : o;

@@ -10,6 +10,27 @@
 struct flusher;
 struct cleaner;
 
+/* One log directory. */
+struct broker_dir {
+    struct broker *broker;
+    const char *path;
+    struct uuid id;
+    int lock;                 /* -1: not held */
+    struct log_meta_properties properties;
+    bool unnamed;             /* no usable meta.properties yet */
+    enum log_shutdown was;    /* how the last run ended */
+    _Atomic bool failing;     /* its disk has failed, the control thread will hear of it */
+    _Atomic bool offline;     /* its partitions are not served any more */
+    _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
+    struct mail mail;
+    char why[256];            /* it failed; written before the mail */
+    int32_t logs, planned;    /* control thread: partitions in it, and soon to be */
+    /* while logs are opened at the start: what is there, and checkpoints */
+    struct logdir_partition *found;
+    struct logdir_offset *recovery, *starts;
+    size_t found_count, recovery_count, start_count;
+};
+
 struct broker {
     _Atomic(const struct config *) config;
     const struct config *configs[CONFIGS_KEPT];
@@ -17,8 +38,11 @@ struct broker {
     const struct config *base; /* the newest without dynamic values; the first is configs[0] */
     struct mail reload;
     _Atomic bool reloading;
-    const char *dir;
-    int lock;                 /* of the data directory */
+    struct broker_dir dirs[CONFIG_LOG_DIRS + 1];
+    int data_dir_count;       /* those that have partitions come first */
+    int dir_count;
+    struct broker_dir *home;  /* has the metadata */
+    _Atomic bool failed;      /* it stops because of its disks */
     int ports[CONFIG_LISTENERS]; /* of the listeners, as they were got */
     struct meta *meta;
     struct view *view;        /* the newest: control thread */
@@ -28,7 +52,6 @@ struct broker {
     pthread_t control_thread;
     bool started;
     _Atomic bool stopping;
-    _Atomic bool dirty;       /* a log was not closed clean: no clean mark then */
     struct flusher *flusher;
     struct cleaner *cleaner;  /* NULL: log.cleaner.enable=false */
     struct shard_timer memory; /* retention of topics in memory */
@@ -36,9 +59,7 @@ struct broker {
     uint64_t checkpointed;    /* fingerprint of what the checkpoints say */
     void *slots[BROKER_SLOT_COUNT];
     struct broker_follower follower; /* NULLs: none */
-    enum log_shutdown was;    /* how the last run ended */
-    struct logdir_offset *recovery, *starts; /* checkpoints, while logs are opened at the start */
-    size_t recovery_count, start_count;
+    enum log_shutdown was;    /* how the last run ended, in the worst of the directories */
     struct log_recovered recovered; /* sum of all logs opened */
     int64_t opened_ms;
     char cluster_id[64];
@@ -63,17 +84,37 @@ MUST enum outcome view_make(struct broker *b, const struct view *from, struct vi
 void view_free(struct view *v);
 void view_publish(struct broker *b, struct view *v);
 
+/* dirs.c: the start in the main thread, then the control thread */
+MUST enum outcome dirs_take(struct broker *b);            /* before the metadata */
+int32_t dirs_others(const struct broker *b, struct uuid *ids); /* ids of those without metadata */
+MUST enum outcome dirs_scan(struct broker *b);            /* after it: what is in them */
+void dirs_scanned(struct broker *b);                      /* forgets that */
+void dirs_release(struct broker *b);
+MUST enum outcome dirs_sync(struct broker *b);            /* each file system */
+MUST enum outcome dirs_mark_clean(struct broker *b, int64_t epoch);
+struct broker_dir *dirs_having(const struct broker *b, const char *topic, int32_t partition);
+struct broker_dir *dirs_by_id(struct broker *b, const struct uuid *id);
+struct broker_dir *dirs_by_path(struct broker *b, struct bytes path);
+struct broker_dir *dirs_emptiest(struct broker *b);       /* NULL: all are offline */
+struct uuid dirs_place(void *broker);                     /* of struct meta_rules */
+void dirs_placed(struct broker *b);                       /* what was planned is there now */
+bool dirs_any_offline(const struct broker *b);
+void dir_fails(void *dir);                                /* any thread; of struct log_open */
+void dir_failed(struct mail *mail);
+
 /* logs.c */
 void broker_log_gone(struct partition *p);
-MUST enum outcome logs_read_checkpoints(struct broker *b);
-void logs_forget_checkpoints(struct broker *b);
+void logs_report_recovery(struct broker *b);
 /* Of the partition's log or stream. */
 MUST enum outcome partition_epoch_begin(struct partition *p, int32_t epoch);
 MUST enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted);
 MUST enum outcome logs_open(struct broker *b, struct partition *p,
-                            const struct topic_config *config);
+                            const struct topic_config *config,
+                            const struct meta_placement *placement);
+/* At the start: the metadata is told where partitions really are. */
+MUST enum outcome logs_tell_places(struct broker *b);
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
-void logs_delete(struct broker *b, struct partition *p);
+void logs_delete(struct partition *p);
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);
 MUST enum outcome logs_close(struct broker *b, bool *together);

@@ -73,11 +73,29 @@ void view_free(struct view *v)
     free(v);
 }
 
+static bool is_offline(const struct partition *p)
+{
+    return p->dir != NULL && atomic_load_explicit(&p->dir->offline, memory_order_relaxed);
+}
+
+static bool any_offline(const struct topic *t)
+{
+    for (int32_t i = 0; i < t->partition_count; i++) {
+        if (t->partitions[i] != NULL && is_offline(t->partitions[i]))
+            return true;
+    }
+    return false;
+}
+
 /* The partition of the topic before, or a new one with its log opened (NULL in it: offline). */
 static struct partition *get_partition(struct broker *b, const struct topic *before,
                                        const struct topic *t, int32_t index)
 {
     struct partition *p = before == NULL ? NULL : topic_partition(before, index);
+    if (p != NULL && is_offline(p))
+        return NULL;
+    if (p == NULL && before != NULL && index < before->partition_count)
+        return NULL; /* it was offline, and is until the next start */
     if (p != NULL) {
         partition_hold(p);
         if (memcmp(&before->config, &t->config, sizeof t->config) != 0)
@@ -87,8 +105,11 @@ static struct partition *get_partition(struct broker *b, const struct topic *bef
     p = partition_new(b, t->name, &t->id, index);
     if (p == NULL)
         return NULL;
-    if (logs_open(b, p, &t->config) == OUT_OK)
+    enum outcome o = logs_open(b, p, &t->config, t->meta->partitions[index].placement);
+    if (o == OUT_OK)
         return p;
+    if (o == OUT_IO && p->dir != NULL && b->data_dir_count > 1)
+        dir_fails(p->dir);
     watch_log(WATCH_ERROR, "broker", "partition %.*s-%d is offline: %s", (int)t->name.size,
               (const char *)t->name.at, index, outcome_trail());
     partition_drop(p);
@@ -110,7 +131,7 @@ static struct topic *make_topic(struct broker *b, const struct view *from,
     struct topic *before = from == NULL ? NULL : view_topic_by_id(from, &meta->id);
     const struct config *base = atomic_load(&b->config);
     if (before != NULL && before->meta == meta && before->overrides == configs &&
-        before->base == base) {
+        before->base == base && !(dirs_any_offline(b) && any_offline(before))) {
         atomic_fetch_add(&before->holds, 1);
         return before;
     }
@@ -206,7 +227,7 @@ static void take_over(struct mail *mail)
 }
 
 /* Partitions that the new view does not have: their topic is gone. */
-static void retire(struct broker *b, const struct view *old, const struct view *now)
+static void retire(const struct view *old, const struct view *now)
 {
     for (size_t i = 0; old != NULL && i < old->topic_count; i++) {
         struct topic *t = old->topics[i];
@@ -216,7 +237,7 @@ static void retire(struct broker *b, const struct view *old, const struct view *
             if (t->partitions[k] == NULL)
                 continue;
             atomic_store(&t->partitions[k]->deleted, true);
-            logs_delete(b, t->partitions[k]);
+            logs_delete(t->partitions[k]);
             partition_notify(t->partitions[k]);
         }
     }
@@ -244,6 +265,6 @@ void view_publish(struct broker *b, struct view *v)
         pthread_mutex_unlock(&b->ack_lock);
     }
     /* From here on no reactor can be appending to what is gone: appends happen within a turn. */
-    retire(b, old, v);
+    retire(old, v);
     view_free(old);
 }

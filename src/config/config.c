@@ -150,17 +150,44 @@ static void settle_nats(struct config *c)
         c->nats_overflow = NATS_OVERFLOW_DISCONNECT;
 }
 
-static enum outcome settle_storage(struct config *c)
+static enum outcome settle_dirs(struct config *c)
 {
     const char *dirs = config_text(c, "log.dirs", NULL);
+    const char *meta = config_text(c, "metadata.log.dir", NULL);
+    struct bytes rest, dir;
     if (dirs == NULL)
         dirs = config_text(c, "log.dir", NULL);
-    if (strchr(dirs, ',') != NULL)
-        return fail(OUT_INVALID, "log.dirs=%s: one log directory is supported", dirs);
-    if (dirs[0] == '\0' || strlen(dirs) >= sizeof c->data_dir)
+    rest = bytes_of(dirs);
+    for (c->log_dir_count = 0; config_list_next(&rest, &dir); c->log_dir_count++) {
+        if (c->log_dir_count == CONFIG_LOG_DIRS)
+            return fail(OUT_INVALID, "log.dirs: more than %d directories", CONFIG_LOG_DIRS);
+        char *to = c->log_dirs[c->log_dir_count];
+        if (dir.size == 0 || dir.size >= sizeof c->log_dirs[0])
+            return fail(OUT_INVALID, "log.dirs: a directory of 1 to %zu bytes is needed",
+                        sizeof c->log_dirs[0] - 1);
+        memcpy(to, dir.at, dir.size);
+        to[dir.size] = '\0';
+        for (int32_t i = 0; i < c->log_dir_count; i++) {
+            if (strcmp(c->log_dirs[i], to) == 0)
+                return fail(OUT_INVALID, "log.dirs: %s is given twice", to);
+        }
+    }
+    if (c->log_dir_count == 0)
         return fail(OUT_INVALID, "log.dirs: a directory of 1 to %zu bytes is needed",
+                    sizeof c->log_dirs[0] - 1);
+    if (meta != NULL && strlen(meta) >= sizeof c->data_dir)
+        return fail(OUT_INVALID, "metadata.log.dir: longer than %zu bytes",
                     sizeof c->data_dir - 1);
-    copy(c->data_dir, sizeof c->data_dir, dirs);
+    copy(c->data_dir, sizeof c->data_dir,
+         meta != NULL && meta[0] != '\0' ? meta : c->log_dirs[0]);
+    return OUT_OK;
+}
+
+static enum outcome settle_storage(struct config *c)
+{
+    enum outcome o = settle_dirs(c);
+    if (o != OUT_OK)
+        return o;
     int64_t broker_id = number(c, "broker.id"), node_id = number(c, "node.id");
     if (node_id < 0 && broker_id < -1)
         return fail(OUT_INVALID, "broker.id=%lld: an id is 0 or more", (long long)broker_id);

@@ -72,6 +72,7 @@ struct config_subject {
 };
 
 #define CONFIG_LISTENERS 6
+#define CONFIG_LOG_DIRS 32
 
 /* Where clients connect, and what they are told when they came in there. */
 struct config_listener {
@@ -91,7 +92,9 @@ struct config {
     char metrics_host[256];
     int32_t metrics_port;
     /* identity and storage */
-    char data_dir[512];
+    char data_dir[512];            /* where the metadata is: the first, or metadata.log.dir */
+    char log_dirs[CONFIG_LOG_DIRS][512]; /* where partitions are */
+    int32_t log_dir_count;
     int32_t node_id;
     char cluster_id[64];
     enum flush_mode flush_mode;

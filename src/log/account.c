@@ -15,7 +15,7 @@ enum outcome log_save_epochs(struct log *l)
     if (o == OUT_NO_SPACE)
         return OUT_OK;
     if (o != OUT_OK)
-        log_go_offline(l);
+        log_go_offline(l, o);
     return o;
 }
 
@@ -40,7 +40,7 @@ COLD static enum outcome note_aborted(struct log *l, const struct producer_ended
     atomic_store(&s->txn_unsynced, true);
     l->dir_unsynced = true;
     if (o != OUT_OK)
-        log_go_offline(l);
+        log_go_offline(l, o);
     return o;
 }
 

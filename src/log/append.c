@@ -41,7 +41,7 @@ COLD static enum outcome undo_write(struct log *l, uint64_t size, enum outcome o
     if (l->io->ftruncate(body->fd, (off_t)size) != 0)
         o = fail(OUT_OFFLINE, "%s: cut off a failed write", l->path);
     if (o != OUT_NO_SPACE)
-        log_go_offline(l);
+        log_go_offline(l, o);
     return o;
 }
 

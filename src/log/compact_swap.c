@@ -304,7 +304,7 @@ enum outcome rewrite_finish(struct rewrite *w, struct segment *const *group, siz
     if (o == OUT_OK)
         o = publish(w, group, count, first, kept);
     if (o != OUT_OK && w->committed)
-        log_go_offline(l);
+        log_go_offline(l, o);
     pthread_mutex_unlock(&l->layout_lock);
     pthread_mutex_unlock(&l->flush_lock);
     return o;

@@ -121,7 +121,7 @@ enum outcome log_flush_op(struct store *store, int64_t *flushed_offset)
         if (o == OUT_OK)
             atomic_store(&l->flushed_offset, target);
         else if (o != OUT_NO_SPACE)
-            o = outcome_add(log_go_offline(l), "flush");
+            o = outcome_add(log_go_offline(l, o), "flush");
     }
     *flushed_offset = atomic_load(&l->flushed_offset);
     pthread_mutex_unlock(&l->flush_lock);

@@ -143,6 +143,8 @@ static enum outcome log_new(const struct log_open *what, struct log **log)
     memset(l, 0, sizeof *l);
     l->store.ops = &ops;
     l->io = what->io == NULL ? &log_io_kernel : what->io;
+    l->failed = what->failed;
+    l->failed_context = what->context;
     l->epochs.latest = -1;
     l->producers.first_open_offset = INT64_MAX;
     l->first_open_offset = INT64_MAX;
@@ -243,7 +245,7 @@ void log_retire(struct log *l)
 {
     pthread_mutex_lock(&l->flush_lock);
     pthread_mutex_lock(&l->append_lock); /* whoever writes now finishes first */
-    log_go_offline(l);
+    atomic_store(&l->offline, true);
     pthread_mutex_unlock(&l->append_lock);
     pthread_mutex_unlock(&l->flush_lock);
 }
@@ -268,9 +270,11 @@ void log_recovered(const struct log *l, struct log_recovered *r)
     *r = l->recovered;
 }
 
-enum outcome log_go_offline(struct log *l)
+enum outcome log_go_offline(struct log *l, enum outcome why)
 {
-    atomic_store(&l->offline, true);
+    bool disk = why == OUT_IO || why == OUT_OFFLINE || why == OUT_NO_ACCESS;
+    if (!atomic_exchange(&l->offline, true) && disk && l->failed != NULL)
+        l->failed(l->failed_context);
     return OUT_OFFLINE;
 }
 

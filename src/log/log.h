@@ -77,6 +77,10 @@ struct log_open {
     int64_t now_ms;
     const struct log_io *io;  /* NULL: log_io_kernel */
     struct log_options options;
+    /* The disk failed and the log has gone offline; once, on whichever thread saw it, under the
+     * log's locks, with the reason in the trail. NULL: nobody is told. */
+    void (*failed)(void *context);
+    void *context;
 };
 
 struct log;

@@ -41,6 +41,8 @@ struct log {
     struct store store;
     const struct log_io *io;
     char *path;
+    void (*failed)(void *context); /* NULL: nobody is told */
+    void *failed_context;
     struct uuid topic_id;
     struct log_recovered recovered;
     pthread_mutex_t append_lock, open_lock, flush_lock, layout_lock;
@@ -112,8 +114,9 @@ int64_t log_jitter(const struct log *l, int64_t base);
 /* Under append_lock: seals the active segment and begins one at the end of the log. */
 MUST enum outcome log_roll_locked(struct log *l, int64_t now_ms);
 
-/* Disk trouble that cannot be undone: nothing more is written. Returns OUT_OFFLINE. */
-enum outcome log_go_offline(struct log *l);
+/* Trouble that can't be undone: nothing more is written. Whether it is the disk's and not only this
+ * log's depends on the outcome. Returns OUT_OFFLINE. */
+enum outcome log_go_offline(struct log *l, enum outcome why);
 
 /* Under append_lock: what a batch in the log (offsets assigned) means to producers, transactions
  * and epochs. OUT_NO_MEMORY, or trouble with the files of these. */

@@ -196,6 +196,8 @@ struct meta_new_topic {
 struct meta_rules {
     int32_t node_id;
     struct uuid directory_id;
+    struct uuid (*place)(void *context); /* the next partition's directory; NULL: directory_id */
+    void *context;
     int32_t default_partitions;
     meta_config_check *config_check;
 };
@@ -217,6 +219,11 @@ MUST enum outcome meta_plan_partitions(const struct meta_image *image,
 /* Sets (value) or deletes (value null) one key. */
 MUST enum outcome meta_plan_config(int8_t type, struct bytes resource, struct bytes name,
                                    struct bytes value, struct meta_change *change);
+/* The log directory that a partition is in (KIP-858). Changes nothing when the metadata says so, or
+ * is too old to. */
+MUST enum outcome meta_plan_directory(const struct meta_image *image, const struct meta_topic *t,
+                                      int32_t index, const struct uuid *directory,
+                                      struct meta_change *change);
 MUST enum outcome meta_plan_producer_ids(const struct meta_image *image, int32_t node_id,
                                          int64_t count, struct meta_change *change);
 
@@ -225,6 +232,7 @@ MUST enum outcome meta_plan_producer_ids(const struct meta_image *image, int32_t
 struct meta;
 struct log_io;
 
+#define META_DIRECTORIES_MAX 40
 struct meta_options {
     const char *dir;          /* the log directory; its lock is the caller's */
     int32_t node_id;
@@ -235,6 +243,10 @@ struct meta_options {
     bool clean;               /* the last stop was clean: leader epochs stay, but for topics whose
                                  storage.class is memory */
     int64_t now_ms;
+    const struct uuid *directories; /* ids of the other log directories of this broker */
+    int32_t directory_count;
+    void (*failed)(void *context);  /* as in struct log_open */
+    void *context;
     int64_t snapshot_bytes;   /* growth of the log after which a snapshot is written; 0: 20 MiB */
     const struct log_io *io;  /* the kernel's calls of the log; NULL: the kernel's own */
 };

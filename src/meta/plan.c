@@ -201,8 +201,9 @@ static enum outcome add_partitions(const struct meta_image *image, const struct 
 {
     int16_t version = versions_of(image).partition;
     int32_t node = rules->node_id;
-    struct uuid directory = rules->directory_id;
     for (int32_t i = from; i < to; i++) {
+        struct uuid directory = rules->place == NULL ? rules->directory_id
+                                                     : rules->place(rules->context);
         struct partition_record r;
         wire_defaults(&wire_partition_record, &r);
         r.partition_id = i;
@@ -378,4 +379,23 @@ enum outcome meta_plan_producer_ids(const struct meta_image *image, int32_t node
     r.broker_epoch = image->broker_epoch;
     r.next_producer_id = image->next_producer_id + count;
     return meta_change_add(change, &wire_producer_ids_record, IDS_VERSION, &r);
+}
+
+enum outcome meta_plan_directory(const struct meta_image *image, const struct meta_topic *t,
+                                 int32_t index, const struct uuid *directory,
+                                 struct meta_change *change)
+{
+    const struct meta_placement *at = t->partitions[index].placement;
+    struct uuid id = *directory;
+    int16_t version = versions_of(image).partition_change;
+    struct partition_change_record r;
+    if (version < 1 || at == NULL ||
+        (at->directory_count == 1 && uuid_equal(&at->directories[0], directory)))
+        return OUT_OK;
+    wire_defaults(&wire_partition_change_record, &r);
+    r.partition_id = index;
+    r.topic_id = t->id;
+    r.directories = &id;
+    r.directories_count = 1;
+    return meta_change_add(change, &wire_partition_change_record, version, &r);
 }

@@ -153,11 +153,12 @@ static enum outcome plan_registration(struct meta *m, struct meta_change *change
         .name = bytes_of("PLAINTEXT"), .host = bytes_of(m->options.host),
         .port = (uint16_t)m->options.port};
     struct register_broker_record_features features[8];
-    struct uuid directory = m->directory_id;
+    struct uuid directories[1 + META_DIRECTORIES_MAX] = {m->directory_id};
     struct store_stat stat;
     size_t count;
     const struct meta_supported_feature *supported = meta_supported_features(&count);
     check(count <= COUNT_OF(features));
+    check(m->options.directory_count <= META_DIRECTORIES_MAX);
     store_stat(log_store(m->log), &stat);
     wire_defaults(&wire_register_broker_record, &r);
     for (size_t i = 0; i < count; i++)
@@ -172,8 +173,10 @@ static enum outcome plan_registration(struct meta *m, struct meta_change *change
     r.end_points_count = 1;
     r.features = features;
     r.features_count = (int32_t)count;
-    r.log_dirs = &directory;
-    r.log_dirs_count = 1;
+    for (int32_t i = 0; i < m->options.directory_count; i++)
+        directories[1 + i] = m->options.directories[i];
+    r.log_dirs = directories;
+    r.log_dirs_count = 1 + m->options.directory_count;
     r.fenced = false;
     return meta_change_add(change, &wire_register_broker_record,
                            versions_of(m->image).register_broker, &r);
@@ -324,7 +327,8 @@ static enum outcome begin(struct meta *m)
 static enum outcome open_log(struct meta *m)
 {
     struct log_open what = {.path = m->path, .topic_id = {.b = {[15] = 1}}, .was = LOG_UNCLEAN,
-                            .now_ms = m->options.now_ms, .io = m->options.io};
+                            .now_ms = m->options.now_ms, .io = m->options.io,
+                            .failed = m->options.failed, .context = m->options.context};
     log_options_default(&what.options);
     what.options.retention_ms = what.options.retention_bytes = -1;
     what.options.max_message_bytes = (int32_t)META_BATCH_MAX;

@@ -115,6 +115,7 @@ size_t os_resident_bytes(void);
 void os_keep_memory(void);
 /* Gives free memory of the heap back to the system. Takes milliseconds after a burst: when idle. */
 void os_trim_memory(void);
+void os_stop_self(void); /* as SIGTERM from outside: an orderly end */
 int64_t os_cpu_ms(void); /* user and system time of the process */
 int os_cores(void);      /* that this process may use, cgroup limits included */
 

@@ -4,6 +4,7 @@
 
 #include <malloc.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -97,4 +98,9 @@ int os_cores(void)
         cores = CPU_COUNT(&set);
     int limit = cgroup_cores();
     return limit > 0 ? MIN(limit, cores) : cores;
+}
+
+void os_stop_self(void)
+{
+    kill(getpid(), SIGTERM);
 }

@@ -21,13 +21,15 @@
 
 struct faults {
     _Atomic uint32_t sync_fails;    /* flushes answer EIO */
-    _Atomic uint32_t write_fails;   /* writes answer ENOSPC */
+    _Atomic uint32_t write_fails;   /* writes answer ENOSPC (1), or this errno */
     _Atomic uint32_t write_short;   /* writes take only that many bytes, 0: all */
     /* one in that many allocations of 64 bytes or more fails, 0: none */
     _Atomic uint32_t alloc_every;
     _Atomic uint32_t syncs, writes, allocs; /* how many were made to fail */
     _Atomic uint32_t alloc_count;
     _Atomic uint32_t all_sync_fails; /* flushes of a whole file system answer EIO, no others */
+    char pad[256 - 9 * sizeof(uint32_t)];
+    char only[256]; /* files whose path has this in it; empty: "/data/" */
 };
 
 static struct faults none;
@@ -55,7 +57,7 @@ static int is_data(int fd)
     if (size < 0)
         return 0;
     path[size] = 0;
-    return strstr(path, "/data/") != NULL;
+    return strstr(path, faults->only[0] != 0 ? faults->only : "/data/") != NULL;
 }
 
 static int sync_fails(int fd)
@@ -96,7 +98,7 @@ static ssize_t allowed(int fd, size_t size)
         return (ssize_t)size;
     faults->writes++;
     if (faults->write_fails) {
-        errno = ENOSPC;
+        errno = faults->write_fails == 1 ? ENOSPC : (int)faults->write_fails;
         return -1;
     }
     return size > faults->write_short ? (ssize_t)faults->write_short : (ssize_t)size;

@@ -70,7 +70,8 @@ void test_options_that_are_refused(void)
     expect_refused(SETUP(.words = {"--port="}), OUT_INVALID, "no port from 0 to 65535");
     expect_refused(SETUP(.words = {"--broker-id", "x"}), OUT_INVALID, "--broker-id: ");
     expect_refused(SETUP(.words = {"--segment-size", "9"}), OUT_INVALID, "[1048576,...]");
-    expect_refused(SETUP(.words = {"--data-dir", "/a,/b"}), OUT_INVALID, "one log directory");
+    expect_refused(SETUP(.words = {"--data-dir", "/a,/b,/a"}), OUT_INVALID, "twice");
+    expect_refused(SETUP(.words = {"--data-dir", "/a,,/b"}), OUT_INVALID, "log.dirs");
     expect_refused(SETUP(.words = {"--data-dir="}), OUT_INVALID, "log.dirs");
 }
 
@@ -128,6 +129,21 @@ void test_environment(void)
                    "num.partitions?");
     expect_refused(SETUP(.environment = {"FLUXMQ_NUM_PARTITIONS=0"}), OUT_INVALID,
                    "FLUXMQ_NUM_PARTITIONS: ");
+}
+
+void test_several_log_directories(void)
+{
+    struct config *c = from_file("log.dirs=/one, /two/2 ,/three\n");
+    expect_eq(c->log_dir_count, 3);
+    expect_str(c->log_dirs[0], "/one");
+    expect_str(c->log_dirs[1], "/two/2");
+    expect_str(c->log_dirs[2], "/three");
+    expect_str(c->data_dir, "/one");
+    config_free(c);
+    c = from_file("log.dirs=/one,/two\nmetadata.log.dir=/meta\n");
+    expect_eq(c->log_dir_count, 2);
+    expect_str(c->data_dir, "/meta");
+    config_free(c);
 }
 
 void test_data_dir_of_option_file_and_environment(void)

@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Several log directories: where partitions go, and what becomes of them when a disk is missing or fails.
+
+run.py [--bin FILE] [case...]
+"""
+
+import argparse
+import errno
+import os
+import shutil
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "faults"), os.path.join(HERE, "..", "harness")]
+
+import run as faults  # noqa: E402  (tests/faults/run.py)
+from broker import DEFAULT_BIN, FluxMQ, wait_until  # noqa: E402
+from client import Client, batch, records  # noqa: E402
+from tap import Tap  # noqa: E402
+
+STORAGE_ERROR, NO_LEADER = 56, 5
+DIRS = ("a", "b", "c")
+CHECKPOINTS = ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint",
+               "replication-offset-checkpoint", "cleaner-offset-checkpoint")
+
+
+class World:
+    def __init__(self, options, folder, shim=None, dirs=DIRS, settings=None):
+        os.makedirs(folder)
+        self.dirs = [os.path.join(folder, d) for d in dirs]
+        self.faults = faults.Faults(folder) if shim else None
+        env = {"LD_PRELOAD": shim, "FAULTS_FILE": self.faults.path} if shim else {}
+        self.broker = FluxMQ(folder=folder, binary=options.bin, env=env, settings=settings)
+        self.broker.data = ",".join(self.dirs)
+        self.client = None
+
+    def start(self):
+        self.broker.start()
+        self.client = Client(self.broker.port)
+        return self
+
+    def restart(self, how="stop"):
+        self.client.close()
+        if how == "kill":
+            self.broker.kill()
+        else:
+            assert self.broker.stop() == 0, self.broker.tail()
+        return self.start()
+
+    def partitions(self, d):
+        """Names of the partitions in a directory, Kafka's metadata left out."""
+        return [] if os.path.isfile(self.dirs[d]) else sorted(
+            n for n in os.listdir(self.dirs[d])
+            if n.rsplit("-", 1)[-1].isdigit() and not n.startswith("__cluster"))
+
+    def home(self, topic, index):
+        """The directory that a partition is in."""
+        at, = [d for d in range(len(self.dirs)) if f"{topic}-{index}" in self.partitions(d)]
+        return at
+
+    def described(self):
+        """{directory: (error, total bytes, usable bytes, {(topic, partition): size})}"""
+        answer = self.client.call("DescribeLogDirs", 4, {"topics": None})
+        assert answer["errorCode"] == 0
+        return {r["logDir"]: (r["errorCode"], r["totalBytes"], r["usableBytes"],
+                              {(t["name"], p["partitionIndex"]): p["partitionSize"]
+                               for t in r["topics"] for p in t["partitions"]}) for r in answer["results"]}
+
+    def code(self, topic, index, acks=-1):
+        self.client.send_produce(topic, index, batch([b"value"]), acks)
+        return self.client.receive_produce()[1]
+
+    def values(self, topic, index):
+        code, _, data = self.client.fetch(topic, {index: 0}, 100)[index]
+        return code, [value for _, value, _, _ in records(data)]
+
+    def leaders(self, topic):
+        answer = self.client.call("Metadata", 9, {"topics": [{"name": topic}], "allowAutoTopicCreation": False})
+        return {p["partitionIndex"]: (p["errorCode"], p["leaderId"]) for p in answer["topics"][0]["partitions"]}
+
+    def says(self, text):
+        with open(self.broker.log, encoding="utf-8", errors="replace") as file:
+            return [line for line in file if text in line]
+
+
+def properties(folder):
+    with open(os.path.join(folder, "meta.properties"), encoding="ascii") as file:
+        return dict(line.strip().split("=", 1) for line in file if "=" in line)
+
+
+def placed_evenly(options, folder, _):
+    w = World(options, folder).start()
+    try:
+        for number in range(4):
+            w.client.create_topic(f"t{number}", 1)
+        w.client.create_topic("wide", 5)
+        assert [len(w.partitions(d)) for d in range(3)] == [3, 3, 3], [w.partitions(d) for d in range(3)]
+        for index in range(5):
+            w.client.produce("wide", index, batch([b"%d" % index]))
+        told = w.described()
+        assert list(told) == w.dirs
+        for d, (error, total, usable, sizes) in enumerate(told.values()):
+            assert error == 0 and total >= usable > 0
+            assert sorted(f"{t}-{p}" for t, p in sizes) == w.partitions(d)
+            for (topic, index), size in sizes.items():
+                assert (size > 0) == (topic == "wide")
+        all_of_them = [properties(d) for d in w.dirs]
+        assert len({p["directory.id"] for p in all_of_them}) == 3
+        assert len({(p["cluster.id"], p["node.id"], p["version"]) for p in all_of_them}) == 1
+        w.client.call("DeleteTopics", 4, {"topicNames": ["t0", "t3"], "timeoutMs": 10000})
+        w.client.create_topic("after", 2)
+        assert [len(w.partitions(d)) for d in range(3)] == [3, 3, 3]
+    finally:
+        w.broker.close()
+
+
+def found_again(options, folder, _):
+    """After a clean stop and after SIGKILL everything is where it was; checkpoints are each directory's own."""
+    w = World(options, folder, settings={"log.flush.offset.checkpoint.interval.ms": 100}).start()
+    try:
+        w.client.create_topic("t", 6)
+        for index in range(6):
+            for number in range(3):
+                w.client.produce("t", index, batch([b"%d %d" % (index, number)]))
+        w.client.call("DeleteRecords", 2, {"timeoutMs": 5000, "topics": [{"name": "t", "partitions": [
+            {"partitionIndex": 2, "offset": 1}]}]})
+        before = [w.partitions(d) for d in range(3)]
+        for how in ("stop", "kill", "stop"):
+            w.restart(how)
+            assert [w.partitions(d) for d in range(3)] == before
+            for index in range(6):
+                start = 1 if index == 2 else 0
+                assert w.client.ends("t", 6, -2)[index] == start
+                code, _, data = w.client.fetch("t", {index: start}, 100)[index]
+                got = [v for _, v, _, _ in records(data)]
+                assert (code, got) == (0, [b"%d %d" % (index, n) for n in range(start, 3)]), (how, index, code, got)
+        w.client.close()
+        assert w.broker.stop() == 0
+        for d, folder_of in enumerate(w.dirs):
+            assert os.path.exists(os.path.join(folder_of, ".kafka_cleanshutdown"))
+            with open(os.path.join(folder_of, CHECKPOINTS[0]), encoding="ascii") as file:
+                lines = [line.rsplit(" ", 2)[:2] for line in file.read().split("\n")[2:] if line]
+            assert sorted(f"{t}-{p}" for t, p in lines) == before[d], lines
+            with open(os.path.join(folder_of, CHECKPOINTS[1]), encoding="ascii") as file:
+                assert ("t 2 1" in file.read()) == ("t-2" in before[d])
+    finally:
+        w.broker.close()
+
+
+def one_is_missing(options, folder, _):
+    """A disk that is not there: its partitions have no leader, the others are served; when it is back, all are."""
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 6)
+        for index in range(6):
+            w.client.produce("t", index, batch([b"%d" % index]))
+        gone = [i for i in range(6) if w.home("t", i) == 1]
+        w.client.close()
+        assert w.broker.stop() == 0
+        os.rename(w.dirs[1], w.dirs[1] + ".away")
+        with open(w.dirs[1], "w", encoding="ascii"):
+            pass
+        w.start()
+        assert len(w.says("is offline until the next start")) == 1
+        error, total, usable, sizes = w.described()[w.dirs[1]]
+        assert (error, total, usable, sizes) == (STORAGE_ERROR, -1, -1, {})
+        for index in range(6):
+            code, values = w.values("t", index)
+            if index in gone:
+                assert (code, w.code("t", index)) == (STORAGE_ERROR, STORAGE_ERROR)
+            else:
+                assert (code, values, w.code("t", index)) == (0, [b"%d" % index], 0)
+        assert {i for i, (code, leader) in w.leaders("t").items() if (code, leader) == (NO_LEADER, -1)} == set(gone)
+        w.client.create_topic("new", 4)
+        assert {w.home("new", i) for i in range(4)} == {0, 2}
+        w.client.close()
+        assert w.broker.stop() == 0
+        os.remove(w.dirs[1])
+        os.rename(w.dirs[1] + ".away", w.dirs[1])
+        w.start()
+        for index in range(6):
+            assert w.values("t", index)[0] == 0
+            assert w.code("t", index) == 0
+    finally:
+        w.broker.close()
+
+
+def emptied(options, folder, _):
+    """A disk that was replaced by an empty one is taken; what was on the old one is not made anew in silence."""
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 3)
+        for index in range(3):
+            w.client.produce("t", index, batch([b"%d" % index]))
+        gone, = [i for i in range(3) if w.home("t", i) == 2]
+        w.client.close()
+        assert w.broker.stop() == 0
+        shutil.rmtree(w.dirs[2])
+        w.start()
+        assert properties(w.dirs[2])["cluster.id"] == properties(w.dirs[0])["cluster.id"]
+        assert w.values("t", gone)[0] == STORAGE_ERROR
+        w.client.create_topic("more", 1)
+        assert w.home("more", 0) == 2
+        w.client.call("DeleteTopics", 4, {"topicNames": ["t"], "timeoutMs": 10000})
+        w.client.create_topic("t", 3)
+        assert [w.code("t", i) for i in range(3)] == [0, 0, 0]
+    finally:
+        w.broker.close()
+
+
+def refused(w, *words):
+    """The broker does not start, and says why."""
+    try:
+        w.broker.start()
+    except RuntimeError as ended:
+        assert w.broker.process.returncode == 1, str(ended)
+        said = w.broker.tail(2)
+        for word in words:
+            assert word in said, said
+        return said
+    raise AssertionError("it started")
+
+
+def in_two_places(options, folder, _):
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 1)
+        at = w.home("t", 0)
+        w.client.close()
+        assert w.broker.stop() == 0
+        other = w.dirs[(at + 1) % 3]
+        shutil.copytree(os.path.join(w.dirs[at], "t-0"), os.path.join(other, "t-0"))
+        said = refused(w, "t-0 is in both", w.dirs[at], other)
+        shutil.rmtree(os.path.join(other, "t-0"))
+        w.start()
+        assert w.code("t", 0) == 0
+        return said
+    finally:
+        w.broker.close()
+
+
+def not_ours(options, folder, _):
+    """A directory of another cluster or broker, one that is in use, and a metadata disk that is gone."""
+    w = World(options, folder).start()
+    other = World(options, folder + "-other", dirs=("x",)).start()
+    try:
+        said = [refused_with(options, folder + "-2", [*w.dirs[:1], other.dirs[0]], "is in use")]
+        for each in (w, other):
+            each.client.close()
+            assert each.broker.stop() == 0
+        said.append(refused_with(options, folder + "-3", [w.dirs[0], other.dirs[0]], "belongs to cluster"))
+        said.append(refused_with(options, folder + "-4", [folder + "-4/new", other.dirs[0]], "is new"))
+        shutil.copyfile(os.path.join(w.dirs[1], "meta.properties"), os.path.join(w.dirs[2], "meta.properties"))
+        said.append(refused(w, "the same directory.id"))
+        return "\n".join(said)
+    finally:
+        w.broker.close()
+        other.broker.close()
+
+
+def refused_with(options, folder, dirs, word):
+    w = World(options, folder)
+    w.broker.data = ",".join(dirs)
+    try:
+        return refused(w, word)
+    finally:
+        w.broker.close()
+
+
+def metadata_apart(options, folder, _):
+    """metadata.log.dir: no partitions there, and not shown."""
+    apart = os.path.join(folder, "meta")
+    w = World(options, folder, settings={"metadata.log.dir": apart}, dirs=("a", "b")).start()
+    try:
+        w.client.create_topic("t", 4)
+        assert [w.code("t", i) for i in range(4)] == [0] * 4
+        assert list(w.described()) == w.dirs
+        assert [len(w.partitions(d)) for d in range(2)] == [2, 2]
+        assert os.path.isdir(os.path.join(apart, "__cluster_metadata-0"))
+        assert not os.path.isdir(os.path.join(w.dirs[0], "__cluster_metadata-0"))
+        w.restart("kill")
+        assert [w.code("t", i) for i in range(4)] == [0] * 4
+    finally:
+        w.broker.close()
+
+
+def disk_fails(options, folder, shim):
+    """EIO while it runs, of a flush and of a write: this directory is offline, once and for all of its partitions."""
+    for which, value, acks in ((faults.SYNC_FAILS, 1, -1), (faults.WRITE_FAILS, errno.EIO, 1)):
+        w = World(options, os.path.join(folder, str(which)), shim).start()
+        try:
+            w.client.create_topic("t", 6)
+            for index in range(6):
+                w.client.produce("t", index, batch([b"%d" % index]))
+            bad = [i for i in range(6) if w.home("t", i) == 2]
+            w.faults.only(w.dirs[2] + "/")
+            w.faults.set(which, value)
+            code = w.code("t", bad[0], acks)
+            assert code == STORAGE_ERROR, (which, code, w.broker.tail())
+            wait_until(lambda: w.described()[w.dirs[2]][0] == STORAGE_ERROR, 10, "the directory is offline")
+            w.faults.set(which, 0)
+            assert [w.code("t", i) for i in range(6)] == [STORAGE_ERROR if i in bad else 0 for i in range(6)]
+            assert [w.values("t", i)[0] for i in bad] == [STORAGE_ERROR] * 2
+            assert [w.leaders("t")[i] for i in bad] == [(NO_LEADER, -1)] * 2
+            w.client.create_topic("new", 2)
+            assert {w.home("new", i) for i in range(2)} == {0, 1}
+            lines = w.says("the disk of log directory")
+            assert len(lines) == 1 and "Input/output error" in lines[0] and "2 partitions" in lines[0], lines
+            w.client.close()
+            assert w.broker.stop() == 0, w.broker.tail()
+            assert not os.path.exists(os.path.join(w.dirs[2], ".kafka_cleanshutdown"))
+            w.start()
+            for index in range(6):
+                code, values = w.values("t", index)
+                assert (code, values[0]) == (0, b"%d" % index)
+                assert w.code("t", index) == 0
+        finally:
+            w.broker.close()
+
+
+def last_disk_fails(options, folder, shim):
+    """The metadata's disk, or the last one: the broker ends, and says why. What was acknowledged is there again."""
+    for dirs, bad in ((DIRS, 0), (("a",), 0)):
+        w = World(options, os.path.join(folder, str(len(dirs))), shim, dirs=dirs).start()
+        try:
+            w.client.create_topic("t", 3)
+            for index in range(3):
+                w.client.produce("t", index, batch([b"%d" % index]))
+            index = next(i for i in range(3) if w.home("t", i) == bad)
+            w.faults.only(w.dirs[bad] + "/")
+            w.faults.set(faults.SYNC_FAILS, 1)
+            assert w.code("t", index) == STORAGE_ERROR
+            assert w.broker.process.wait(10) == 1
+            assert w.says("the broker stops")
+            w.faults.set(faults.SYNC_FAILS, 0)
+            w.start()
+            for index in range(3):
+                code, values = w.values("t", index)
+                assert (code, values[:1]) == (0, [b"%d" % index])
+        finally:
+            w.broker.close()
+
+
+CASES = [placed_evenly, found_again, one_is_missing, emptied, in_two_places, not_ours, metadata_apart, disk_fails,
+         last_disk_fails]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--bin", default=DEFAULT_BIN)
+    parser.add_argument("case", nargs="*")
+    options = parser.parse_args()
+    tap, folder = Tap(), tempfile.mkdtemp(prefix="fluxmq-dirs-")
+    shim = faults.build_shim(folder)
+    for case in CASES:
+        if not options.case or case.__name__ in options.case:
+            tap.run(case.__name__, case, options, os.path.join(folder, case.__name__), shim)
+    if not tap.failed:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        tap.note(f"logs in {folder}")
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
