@@ -41,7 +41,7 @@ struct api_row {
     const char *name;
     int16_t key;
     int16_t version_min, version_max;             /* really answered */
-    int16_t advertised_min;                        /* KAFKA-18659: Produce says 0 */
+    int16_t advertised_min;                        /* what ApiVersions says */
     const struct wire_message *request, *response;
     call_handler *handle;
 };

@@ -247,11 +247,15 @@ static void read_one(struct call *c, struct fetch_state *s, struct fetch_result 
         .least = s->bytes == 0 ? STORE_WHOLE_BATCH : STORE_CUT,
         .map = r->expires ? STORE_MAPPED : STORE_UNMAPPED,
     };
-    enum outcome o = store_read(r->partition->store, &what, &r->slice.view);
+    bool old = unlikely(c->version < FETCH_BATCHES_SINCE);
+    enum outcome o = old ? fetch_read_old(c, s, r, &what)
+                         : store_read(r->partition->store, &what, &r->slice.view);
     if (o != OUT_OK) {
         log_fails(s, r, error_of(o));
         return;
     }
+    if (old)
+        return;
     if (r->slice.view.size < r->slice.view.first_size) { /* not even one batch: nothing, as Kafka */
         store_hold_drop(r->slice.view.hold);
         r->slice.view = (struct store_view){.fd = -1};

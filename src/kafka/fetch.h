@@ -39,6 +39,13 @@ struct fetch_state {
     bool ending;                   /* answered as soon as no wake-up is under way */
 };
 
+/* Versions below this one read message sets (fetch_old.c). */
+#define FETCH_BATCHES_SINCE 4
+/* Reads one partition for such a version: `what` is as for a newer one; the converted set goes into
+ * the result's view, its size is added to the state's. */
+MUST enum outcome fetch_read_old(struct call *c, struct fetch_state *s, struct fetch_result *r,
+                                 const struct store_read *what);
+
 /* Fills the response from the results; views go over to the call's slices. */
 void fetch_reply(struct call *c, struct fetch_state *s);
 

@@ -13,12 +13,13 @@
  * Cost for each batch: one lookup, one CRC, one pwrite, no copy, no allocation but the response
  * arrays in the request's arena.
  */
+#include "kafka/produce.h"
 #include "kafka/txns.h"
 #include "watch/watch.h"
 
-#define RESULT struct produce_response_responses_partition_responses
 #define TOPIC_RESULT struct produce_response_responses
 #define ATTRIBUTE_TRANSACTIONAL 0x10
+#define MAGIC_AT 16
 #define BATCH_ATTRIBUTES_AT 21 /* of a magic 2 batch, two bytes */
 #define BATCH_PRODUCER_ID_AT 43
 #define BATCH_PRODUCER_EPOCH_AT 51
@@ -39,7 +40,7 @@ struct produce_state {
 
 static bool transactional(const struct wire_records *r)
 {
-    return r->size > BATCH_ATTRIBUTES_AT + 1 &&
+    return r->size > BATCH_ATTRIBUTES_AT + 1 && r->at[MAGIC_AT] >= 2 &&
            (r->at[BATCH_ATTRIBUTES_AT + 1] & ATTRIBUTE_TRANSACTIONAL) != 0;
 }
 
@@ -75,6 +76,12 @@ COLD static void tell_of_disk(enum outcome o)
 static bool append(struct call *c, struct partition *p, const struct wire_records *records,
                    uint32_t guard, RESULT *out, int64_t *end_offset)
 {
+    struct wire_records converted;
+    if (unlikely(c->version < PRODUCE_BATCHES_SINCE)) {
+        if (!produce_convert(c, p, records, &converted, out))
+            return out->error_code == KAFKA_NONE;
+        records = &converted;
+    }
     struct store_append what = {
         .at = (uint8_t *)(uintptr_t)records->at, /* the receive buffer is ours to patch */
         .size = records->size,

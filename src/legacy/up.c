@@ -46,6 +46,8 @@ static enum outcome survey(struct up *u, struct bytes set, size_t *whole)
             break;
         if (m.size > u->limit)
             return OUT_MESSAGE_TOO_LARGE;
+        if (m.magic > 2) /* the signed -1 */
+            return OUT_CORRUPT_MESSAGE;
         if (m.magic == 2)
             return OUT_INVALID_RECORD;
         if (!message_crc_good(&m))
