@@ -2,6 +2,7 @@
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
 .PRECIOUS: build-%/build.ninja
 .PHONY: all run deps deps-build check test asan tsan fuzz soak bench bench-compare docs tidy clean
+.PHONY: bench-native bench-log
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
 
@@ -58,6 +59,11 @@ bench-compare: all
 demo-cdc: deps-build all
 	@tools/deps.sh tools/deps-demo.txt && tests/real/deps.sh demo
 	@python3 demo/cdc/run.py --kill
+# Beside what this machine can do (bench/limits.c) and Kafka, with the native generator; the log library by itself.
+bench-native: all
+	@python3 bench/native.py $(BENCH_OPTIONS)
+bench-log: all
+	@python3 bench/logs.py $(BENCH_OPTIONS)
 docs: all
 	@tools/docs.py
 tidy:
