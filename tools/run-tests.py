@@ -62,6 +62,7 @@ SUITES = {
     "bench-java": (script("tests/bench/run.py"), 240),
     "probe": (script("tests/probe/run.py"), 300),
     "probe-old": (script("tests/probe/old.py"), 120),
+    "batches": (script("tests/probe/batches.py"), 60),
     "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
@@ -84,7 +85,7 @@ for kind in ("asan", "tsan"):
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 300)
 
 CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats-quick",
-         "crash-quick", "probe-quick", "probe-old"]
+         "crash-quick", "probe-quick", "probe-old", "batches"]
 ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats", "asan-cli",
         "asan-crash", "asan-hostile"]
 TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats", "tsan-cli",
@@ -94,7 +95,7 @@ LISTS = {
     "asan": ASAN,
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
-             "nats", "nats-go", "soak", "probe-old",
+             "nats", "nats-go", "soak", "probe-old", "batches",
              "probe", "probe-one-core", "hostile", "faults", "dirs", "real", "bench-java", *ASAN, *TSAN,
              "crash-no-flush", "crash"],
 }

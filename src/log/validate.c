@@ -12,7 +12,10 @@
 
 #include <stdlib.h>
 
-#define INFLATED_MIN MiB(64)
+#define INFLATED_MAX MiB(64) /* but for topics that take larger batches */
+#define INFLATED_RATIO 4096  /* more only up to max.message.bytes */
+#define ATTRIBUTES_KNOWN 0x7f /* bits without a meaning do not outlive a change of the header */
+#define LOG_APPEND_TIME_GIVEN "Producer should not set timestamp type to LogAppendTime"
 
 struct walk {
     const struct log_options *opts;
@@ -93,7 +96,15 @@ COLD static void refuse_record(struct walk *w, int32_t index, enum outcome o, co
     done->errors[done->error_count++] = (struct store_record_error){index, message};
 }
 
-static inline void check_record(struct walk *w, int32_t index, const struct log_record *r)
+/* The broker's time is not the client's to give: Kafka says so only where it would give it. */
+static bool time_given(const struct walk *w, const struct log_batch *b)
+{
+    return w->opts->timestamp_type == LOG_APPEND_TIME &&
+           (b->attributes & LOG_ATTR_APPEND_TIME) != 0;
+}
+
+static inline void check_record(struct walk *w, const struct log_batch *b, int32_t index,
+                                const struct log_record *r)
 {
     w->max_timestamp = MAX(w->max_timestamp, r->timestamp);
     if (unlikely(w->opts->cleanup_compact && r->key.at == NULL))
@@ -102,6 +113,8 @@ static inline void check_record(struct walk *w, int32_t index, const struct log_
     else if (unlikely(!timestamp_in_bounds(w, r->timestamp)))
         refuse_record(w, index, OUT_INVALID_TIMESTAMP,
                       "The timestamp of the message is out of the acceptable range");
+    else if (unlikely(time_given(w, b)))
+        refuse_record(w, index, OUT_INVALID_TIMESTAMP, LOG_APPEND_TIME_GIVEN);
 }
 
 /* Records must fill the section, with offset deltas 0, 1, 2, ... */
@@ -115,7 +128,7 @@ static enum outcome walk_records(struct walk *w, const struct log_batch *b, stru
         if (unlikely(r.offset != i))
             return OUT_INVALID_RECORD;
         r.timestamp = (int64_t)((uint64_t)r.timestamp + (uint64_t)b->base_timestamp);
-        check_record(w, i, &r);
+        check_record(w, b, i, &r);
     }
     return section.size == 0 ? w->refused : OUT_INVALID_RECORD;
 }
@@ -124,6 +137,10 @@ static enum outcome walk_records(struct walk *w, const struct log_batch *b, stru
 static enum outcome trust_claims(struct walk *w, const struct log_batch *b)
 {
     w->max_timestamp = b->max_timestamp;
+    if (time_given(w, b)) {
+        refuse_record(w, 0, OUT_INVALID_TIMESTAMP, LOG_APPEND_TIME_GIVEN);
+        return OUT_INVALID_TIMESTAMP;
+    }
     if (timestamp_in_bounds(w, b->base_timestamp) && timestamp_in_bounds(w, b->max_timestamp))
         return OUT_OK;
     refuse_record(w, 0, OUT_INVALID_TIMESTAMP,
@@ -146,7 +163,8 @@ static enum outcome recompress(const struct log_options *opts, struct bytes reco
     else if ((at = malloc(LOG_BATCH_HEADER + size)) == NULL)
         o = OUT_NO_MEMORY;
     if (o == OUT_OK) {
-        int attributes = (c->batch.attributes & ~LOG_ATTR_CODEC) | (int)opts->compression;
+        int kept = ATTRIBUTES_KNOWN & ~LOG_ATTR_CODEC & ~LOG_ATTR_DELETE_HORIZON;
+        int attributes = (c->batch.attributes & kept) | (int)opts->compression;
         memcpy(at, c->batch.at, LOG_BATCH_HEADER);
         if (size > 0)
             memcpy(at + LOG_BATCH_HEADER, packed, size);
@@ -158,6 +176,14 @@ static enum outcome recompress(const struct log_options *opts, struct bytes reco
     }
     free(packed);
     return o;
+}
+
+/* What compressed records may unpack to: a small batch can't cost as much as a large one. */
+static size_t inflated_limit(const struct log_options *opts, size_t size)
+{
+    size_t most = MAX((size_t)opts->max_message_bytes, INFLATED_MAX);
+    size_t fair = MAX((size_t)opts->max_message_bytes, MiB(1)) + size * INFLATED_RATIO;
+    return MIN(most, fair);
 }
 
 static enum outcome check_records(struct walk *w, struct log_checked *c)
@@ -174,8 +200,9 @@ static enum outcome check_records(struct walk *w, struct log_checked *c)
     if (!repack && !opts->cleanup_compact && opts->validation == LOG_VALIDATE_PLAIN)
         return trust_claims(w, b);
     uint8_t *memory;
-    size_t size, limit = MAX((size_t)opts->max_message_bytes, INFLATED_MIN);
-    enum outcome o = log_decompress(codec, section, limit, &memory, &size);
+    size_t size;
+    enum outcome o =
+        log_decompress(codec, section, inflated_limit(opts, section.size), &memory, &size);
     if (o != OUT_OK)
         return o;
     o = walk_records(w, b, (struct bytes){memory, size});
@@ -194,6 +221,7 @@ static bool patch(const struct walk *w, uint8_t *at, struct log_batch *b)
         append_time ? b->attributes | LOG_ATTR_APPEND_TIME : b->attributes & ~LOG_ATTR_APPEND_TIME;
     if (attributes == b->attributes && max_timestamp == b->max_timestamp)
         return false;
+    attributes &= ATTRIBUTES_KNOWN;
     b->attributes = (int16_t)attributes;
     b->max_timestamp = max_timestamp;
     put_be16(at + BATCH_ATTRIBUTES, (uint16_t)attributes);

@@ -177,7 +177,7 @@ void test_an_accepted_batch_is_patched_and_nothing_else(void)
     uint8_t *bytes = stored(&f, 3, &b);
     expect_eq(b.base_offset, 3);
     expect_eq(b.leader_epoch, 3);
-    expect_eq(b.attributes, LOG_ATTR_DELETE_HORIZON | 128);
+    expect_eq(b.attributes, LOG_ATTR_DELETE_HORIZON); /* 128 means nothing */
     expect_eq(b.max_timestamp, NOW);
     fresh(&f);
     expect_eq(b.size, f.size);
@@ -207,6 +207,23 @@ void test_append_time_is_stamped(void)
     struct store_place p;
     expect_eq(store_seek(log_store(f.s.log), NOW - 5, &p), OUT_OK);
     expect_eq(p.offset, 0);
+    finish(&f);
+}
+
+/* The attribute is the broker's; who sets it does not know what it means. */
+void test_a_given_append_time_is_refused(void)
+{
+    struct fixture f;
+    start(&f);
+    f.s.open.options.timestamp_type = LOG_APPEND_TIME;
+    open_log(&f);
+    for (int codec = LOG_NONE; codec <= LOG_GZIP; codec++) {
+        fresh(&f);
+        f.at[ATTRIBUTES + 1] = (uint8_t)(LOG_ATTR_APPEND_TIME | codec); /* nobody looks inside */
+        redo_crc(&f);
+        expect_eq(send(&f), OUT_INVALID_TIMESTAMP);
+        expect_eq(f.done.error_count, codec == LOG_NONE ? 3 : 1);
+    }
     finish(&f);
 }
 
