@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(HERE)))
 sys.path.append(os.path.join(ROOT, "tests", "harness"))
 
-from broker import FluxMQ, Kafka, free_port, wait_until  # noqa: E402
+from broker import KAFKA, FluxMQ, Kafka, free_port, wait_until  # noqa: E402
 
 CACHE = os.environ.get("FLUXMQ_CACHE", os.path.expanduser("~/.cache/fluxmq"))
 LIBS = os.path.join(CACHE, "ecosystem")

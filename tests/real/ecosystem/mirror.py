@@ -128,6 +128,10 @@ class Mirror:
                 equal(True, name in topics, f"{name} in {side}: {sorted(topics)}")
                 equal("compact", self.hands[side].config(name).get("cleanup.policy"), "cleanup.policy of " + name)
 
+    def complaints(self):
+        with open(os.path.join(self.suite.folder, "maker.err"), encoding="utf-8") as file:
+            equal([], [line.strip() for line in file if " ERROR " in line], "errors in MirrorMaker's log")
+
     def kill(self):
         """The broker is killed while the mirror is at work, both as its source and as its target."""
         for side in self.sides:
@@ -150,6 +154,7 @@ def body(suite):
     suite.case("new topics and partitions follow", mirror.grow)
     suite.case("offsets of groups are translated", mirror.offsets)
     suite.case("its own topics are there", mirror.internal)
+    suite.case("it has nothing to complain about", mirror.complaints)
     suite.case("the broker is killed and comes back", mirror.kill)
 
 

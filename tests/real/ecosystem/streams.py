@@ -4,9 +4,10 @@
 import collections
 import os
 import shutil
+import subprocess
 import time
 
-from hand import Java, equal, run_suite, wait_until
+from hand import KAFKA, Java, equal, run_suite, wait_until
 
 PRODUCTS, CATEGORIES = 30, 5
 CLICKS, STEP_MS, WINDOW_MS = 4800, 5, 5000
@@ -136,6 +137,19 @@ class Shop:
         equal(sorted(f"total product-{p} {CLICKS // PRODUCTS}" for p in range(PRODUCTS)), totals, "state")
         equal(0, alone.close(), "status")
 
+    def reset(self):
+        """Kafka's tool makes the application begin anew: its topics go, its offsets are at the begin."""
+        done = subprocess.run([KAFKA, "tool", "StreamsResetter", "--bootstrap-server", f"127.0.0.1:{self.broker.port}",
+                               "--application-id", PREFIX + "-application", "--force",
+                               "--input-topics", f"{PREFIX}-clicks,{PREFIX}-products"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        equal(0, done.returncode, "status of the tool, which said " + done.stdout[-500:])
+        wait_until(lambda: not [name for name, _ in self.hand("topics") if "-application-" in name], 30,
+                   "the application's own topics are gone")
+        offsets = {(topic, offset) for topic, _, offset in self.hand("committed", PREFIX + "-application")
+                   if "-application-" not in topic}
+        equal({(PREFIX + "-clicks", "0"), (PREFIX + "-products", "0")}, offsets, "committed offsets")
+
 
 def body(suite):
     shop = Shop(suite)
@@ -152,6 +166,7 @@ def body(suite):
     suite.case("repartition topics are purged", shop.check_purged)
     suite.case("changelogs are compacted", shop.check_changelogs)
     suite.case("state comes back from the changelogs alone", shop.restore)
+    suite.case("the application is reset by Kafka's tool", shop.reset)
 
 
 def streams(run):
