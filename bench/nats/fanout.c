@@ -16,6 +16,10 @@
  * and order from each publisher. `warm` messages come first and are not measured; with `seconds`,
  * as many as at their pace take that long.
  *
+ * Latency is up to when a message was read (p50_us, ...): one thread reads for all subscribers, so
+ * with many of them a part of it is the generator's own. arrived_p50_us and arrived_p99_us are up to
+ * when the kernel had the bytes for the subscriber's socket (SO_TIMESTAMPNS): the server's part.
+ *
  * Prints one line of JSON. Exit status 1 when something was lost, doubled, disordered or changed.
  */
 #include "hist.h"
@@ -79,12 +83,15 @@ struct bench {
     uint64_t published, received, wrong;
     int64_t begin_ns, last_ns; /* of the phase; of what was received last */
     uint64_t phase_first;    /* messages published before this phase */
-    struct hist latency;
+    int64_t wall_ns;         /* wall clock less monotonic clock */
+    struct hist latency, arrival;
 };
 
 /* ---- subscribers ---- */
 
-static void take(struct bench *b, struct subscriber *s, const char *payload, int64_t now)
+/* `now` it is read, it was there since `arrived`. */
+static void take(struct bench *b, struct subscriber *s, const char *payload, int64_t now,
+                 int64_t arrived)
 {
     struct stamp stamp;
     memcpy(&stamp, payload, sizeof stamp);
@@ -98,6 +105,7 @@ static void take(struct bench *b, struct subscriber *s, const char *payload, int
     s->received++;
     b->received++;
     hist_add(&b->latency, now - stamp.due_ns);
+    hist_add(&b->arrival, arrived - stamp.due_ns);
 }
 
 /* A line that is no message; its length, 0 when it is not all here. */
@@ -115,7 +123,8 @@ static size_t other_line(struct subscriber *s, const char *at, size_t size)
 }
 
 /* How much of it was whole. */
-static size_t parse(struct bench *b, struct subscriber *s, const char *at, size_t size, int64_t now)
+static size_t parse(struct bench *b, struct subscriber *s, const char *at, size_t size, int64_t now,
+                    int64_t arrived)
 {
     size_t done = 0, frame = s->head_size + (size_t)b->size + 2;
     while (done < size) {
@@ -131,16 +140,36 @@ static size_t parse(struct bench *b, struct subscriber *s, const char *at, size_
             break;
         if (memcmp(at + done + frame - 2, "\r\n", 2) != 0)
             die("no line end after a message");
-        take(b, s, at + done + s->head_size, now);
+        take(b, s, at + done + s->head_size, now, arrived);
         done += frame;
     }
     return done;
 }
 
+/* As recv; and when the last of the bytes came to the socket, 0: not known. */
+static ssize_t receive(const struct bench *b, int fd, void *to, size_t size, int64_t *arrived)
+{
+    char control[256];
+    struct iovec piece = {to, size};
+    struct msghdr m = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(fd, &m, 0);
+    *arrived = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); n > 0 && c != NULL; c = CMSG_NXTHDR(&m, c)) {
+        struct timespec at;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+            continue;
+        memcpy(&at, CMSG_DATA(c), sizeof at);
+        *arrived = (int64_t)at.tv_sec * 1000000000 + at.tv_nsec - b->wall_ns;
+    }
+    return n;
+}
+
 static void read_subscriber(struct bench *b, struct subscriber *s)
 {
+    int64_t arrived;
     memcpy(b->room, s->carry, s->carried);
-    ssize_t n = recv(s->fd, b->room + s->carried, READ_SIZE, 0);
+    ssize_t n = receive(b, s->fd, b->room + s->carried, READ_SIZE, &arrived);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0)
@@ -148,7 +177,7 @@ static void read_subscriber(struct bench *b, struct subscriber *s)
             (unsigned long long)s->received);
     size_t have = s->carried + (size_t)n;
     b->last_ns = now_ns();
-    size_t done = parse(b, s, b->room, have, b->last_ns);
+    size_t done = parse(b, s, b->room, have, b->last_ns, arrived != 0 ? arrived : b->last_ns);
     s->carried = have - done;
     memcpy(s->carry, b->room + done, s->carried);
 }
@@ -300,6 +329,7 @@ static void phase(struct bench *b, uint32_t each, int64_t rate, struct hist *lat
     uint64_t count = (uint64_t)each * (uint64_t)b->publishers;
     uint32_t until = b->p[0].next + each;
     memset(&b->latency, 0, sizeof b->latency);
+    memset(&b->arrival, 0, sizeof b->arrival);
     b->phase_first = b->published;
     b->begin_ns = b->last_ns = now_ns();
     for (;;) {
@@ -342,6 +372,7 @@ static void open_publishers(struct bench *b, int64_t size)
 static void open_subscribers(struct bench *b, const char *filter)
 {
     char line[512];
+    int stamps = b->rate > 0; /* they cost something */
     b->s = calloc((size_t)b->subscribers, sizeof *b->s);
     for (int64_t i = 0; i < b->subscribers; i++) {
         struct subscriber *s = &b->s[i];
@@ -356,6 +387,7 @@ static void open_subscribers(struct bench *b, const char *filter)
         peer_send(s->fd, line, (size_t)size);
         peer_flush(s->fd);
         peer_unblock(s->fd);
+        setsockopt(s->fd, SOL_SOCKET, SO_TIMESTAMPNS, &stamps, sizeof stamps);
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
         epoll_ctl(b->poll, EPOLL_CTL_ADD, s->fd, &e);
     }
@@ -376,9 +408,11 @@ static int print(const struct bench *b, double cpu, double own_cpu, const struct
            (long long)b->rate, published, got, (long long)lost, (unsigned long long)b->wrong,
            seconds, published / seconds, got / seconds);
     printf("\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
-           "\"max_us\": %.1f, \"late_p99_us\": %.1f, \"late_max_us\": %.1f, ",
+           "\"max_us\": %.1f, \"arrived_p50_us\": %.1f, \"arrived_p99_us\": %.1f, "
+           "\"late_p99_us\": %.1f, \"late_max_us\": %.1f, ",
            hist_us(h, 0.5), hist_us(h, 0.9), hist_us(h, 0.99), hist_us(h, 0.999), hist_us(h, 1),
-           hist_us(late, 0.99), hist_us(late, 1));
+           hist_us(&b->arrival, 0.5), hist_us(&b->arrival, 0.99), hist_us(late, 0.99),
+           hist_us(late, 1));
     printf("\"cpu_s\": %.2f, \"cpu_s_per_million\": %.4f, \"generator_cpu_s\": %.2f, "
            "\"rss_mib\": %.1f, \"anon_mib\": %.1f, \"peak_mib\": %.1f}\n",
            cpu, got > 0 ? cpu / got * 1e6 : 0, own_cpu,
@@ -414,6 +448,9 @@ static int run(const struct server *server, int argc, char **argv)
     b->pattern = malloc((size_t)b->size);
     for (int64_t i = 0; i < b->size; i++)
         b->pattern[i] = (char)('a' + i * 7 % 26);
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    b->wall_ns = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - now_ns();
     open_subscribers(b, argument_text(argc, argv, "filter", NULL));
     open_publishers(b, b->size);
     if (b->warm > 0)
