@@ -36,6 +36,11 @@ Fetch 0-3, ListOffsets 0, OffsetCommit 0-1, OffsetFetch 0, CreateTopics 0-1, Del
 WriteTxnMarkers 0, DescribeConfigs 0, DescribeLogDirs 0. `tests/probe/old.py` compares them with the answers of a Kafka
 3.9.1; these differ (`tests/probe/old-differences.tsv`).
 
+Message sets of magic 0 and 1 become record batches when they come and message sets again when an old client fetches
+them, as in Kafka 3.9: one batch of each set, a wrapper alone in its set, zstd for nobody who does not know it. Segments
+with such messages that an old Kafka left behind are opened, read, searched and compacted as they are, and need no
+conversion; Kafka 4.3.1 does the same with them.
+
 """
 BATCHES = """
 ## Record batches
