@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -151,7 +152,7 @@ class Comparison:
         words = case.quick_words if self.options.quick else case.words
         if case.name == "librdkafka":
             size, acks, count = words
-            count = min(int(count), self.options.most or int(count))
+            count = self.options.most if self.options.smoke else int(count)
             figures = self.rdkafka(broker, f"load-{size}-{acks}-{number}", size, acks, count)
             self.keep(f"{size} B, acks={acks}", broker, case, figures,
                       {"acks": acks, "value": size + " B", "records": count, "linger.ms": 5, "batch.size": 65536})
@@ -187,6 +188,8 @@ class Comparison:
                  "brokers": {name: {f: spread(values) for f, values in figures.items()}
                              for name, figures in kept.items()}}
                 for key, kept in self.results.items()]
+        for row in rows:
+            row["beside_kafka"] = beside_kafka(row["brokers"])
         return {"when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
                 "machine": {"processors": os.cpu_count(), "cpu": cpu_name(), "system": platform.platform(),
                             "memory_gib": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30},
@@ -201,6 +204,13 @@ class Comparison:
 
 def spread(values):
     return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+
+
+def beside_kafka(figures):
+    """Our medians divided by Kafka's."""
+    kafka = figures.get("kafka", {})
+    return {name: {f: round(ours[f]["median"] / kafka[f]["median"], 3) for f in ours if kafka.get(f, {}).get("median")}
+            for name, ours in sorted(figures.items()) if name != "kafka" and kafka}
 
 
 def cpu_name():
@@ -227,17 +237,20 @@ def text(report):
     for case in report["cases"]:
         lines.append("")
         lines.append(f"{case['program']}, {case['run']} ({case['settings']['records']:,} records)")
-        for name, figures in case["brokers"].items():
+        for name, figures in sorted(case["brokers"].items()):  # ours first
             cells = [f"{shown(figures[f], decimals)} {heading}" for f, (heading, decimals) in FIGURES.items()
                      if f in figures]
             lines.append(f"  {name}: " + "; ".join(cells))
+        for name, beside in case["beside_kafka"].items():
+            cells = [f"{beside[f]:.2f} {heading}" for f, (heading, _) in FIGURES.items() if f in beside]
+            lines.append(f"  {name} / kafka: " + "; ".join(cells))
     lines += [""] + ["FAILED: " + f for f in report["failures"]]
     return "\n".join(lines)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--quick", action="store_true", help="3 rounds, at most 100,000 records a run")
+    ap.add_argument("--quick", action="store_true", help="3 rounds, at most 100,000 records a run of a Java program")
     ap.add_argument("--smoke", action="store_true", help="whether it works at all: nothing is warmed, one round")
     ap.add_argument("--rounds", type=int, default=0, help="5, with --quick 3")
     ap.add_argument("--most", type=int, default=0, help="bounds the records of each run")
@@ -251,6 +264,7 @@ def main():
     options.rounds = options.rounds or (1 if options.smoke else 3 if options.quick else 5)
     options.most = options.most or (1000 if options.smoke else 100000 if options.quick else 0)
     options.starts = 1 if options.smoke else 5 if options.quick else 20
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))  # and the brokers with it
     kept = KeptMemory(not options.smoke)
     comparison = Comparison(options)
     try:
