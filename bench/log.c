@@ -207,8 +207,8 @@ static void active(const char *dir, size_t mib)
             best[1] = MAX(best[1], other_one);
         }
         printf("{\"scenario\": \"active\", \"name\": \"active beside sealed, %s\", "
-               "\"gib_per_s\": %.2f, \"sealed_gib_per_s\": %.2f, \"share\": %.3f}\n", ways[way], best[0],
-               best[1], best[0] / best[1]);
+               "\"gib_per_s\": %.2f, \"sealed_gib_per_s\": %.2f, \"share\": %.3f}\n", ways[way],
+               best[0], best[1], best[0] / best[1]);
     }
     book_end(&open);
     book_end(&sealed);

@@ -63,6 +63,13 @@ MUST enum outcome bench_encode(const struct wire_message *m, int16_t version, in
 
 /* ---- time: which record is due when ---- */
 
+/* How long until then; 0 when it is over. */
+static inline int64_t bench_until(int64_t ns)
+{
+    int64_t now = os_now_ns(); /* once: a second look may find it over */
+    return ns > now ? ns - now : 0;
+}
+
 struct bench_pace {
     int64_t begin_ns;
     double each_ns; /* between two records of all lanes; 0: no rate */

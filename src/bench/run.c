@@ -102,7 +102,7 @@ static void wait_for_all(struct watch *w)
         int64_t until = w->run->o->progress ? w->tick_ns : INT64_MAX;
         if (!w->measures)
             until = MIN(until, w->run->from_ns);
-        int64_t wait_ms = until == INT64_MAX ? -1 : MAX(0, until - os_now_ns()) / 1000000 + 1;
+        int64_t wait_ms = bench_until(until) / 1000000 + 1;
         if (w->run->stop)
             wait_ms = 10; /* the signal came before the wait began */
         if (poll(&p, 1, (int)MIN(wait_ms, 1000)) > 0 && read(p.fd, &ended, sizeof ended) < 0)

@@ -224,7 +224,7 @@ void bench_worker_main(void *context)
     uint64_t one = 1;
     prctl(PR_SET_TIMERSLACK, 1);
     while (os_now_ns() < run->pace.begin_ns)
-        os_poller_wait(w->poller, events, EVENTS, MAX(0, run->pace.begin_ns - os_now_ns()));
+        os_poller_wait(w->poller, events, EVENTS, bench_until(run->pace.begin_ns));
     w->now_ns = w->last_ns = os_now_ns();
     while (!run->failed) {
         int64_t wake = producing ? bench_produce_turn(w) : INT64_MAX;
@@ -233,8 +233,8 @@ void bench_worker_main(void *context)
             break;
         if (w->now_ns < run->until_ns)
             wake = MIN(wake, run->until_ns);
-        int64_t wait = MIN(LOOK_NS, MAX(0, wake - os_now_ns()));
-        int count = os_poller_wait(w->poller, events, EVENTS, wait);
+        int64_t wait = bench_until(wake);
+        int count = os_poller_wait(w->poller, events, EVENTS, MIN(LOOK_NS, wait));
         for (int i = 0; i < count && !run->failed; i++)
             serve(w, &events[i]);
         w->now_ns = os_now_ns();

@@ -100,6 +100,9 @@ def end_to_end(w):
         assert r["latency_us"]["p50"] <= r["latency_us"]["p99"] <= r["latency_us"]["max"], r
         assert r["acked_us"] and r["checksum"] == r["checksum_back"], r
     assert r["records"] == 5000, r
+    # The generator never sleeps on when something is due: it would until the fetch's answer came.
+    r = load(w, "e2e", "b.e2e", *kafka(w), "--rate", "10000", "--duration", "1", "--fetch-wait", "9s")
+    assert r["good"] and r["latency_us"]["max"] < 5e6, r
 
 
 def said_as_text(w):
