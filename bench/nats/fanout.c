@@ -17,8 +17,8 @@
  * as many as at their pace take that long.
  *
  * Latency is up to when a message was read (p50_us, ...): one thread reads for all subscribers, so
- * with many of them a part of it is the generator's own. arrived_p50_us and arrived_p99_us are up to
- * when the kernel had the bytes for the subscriber's socket (SO_TIMESTAMPNS): the server's part.
+ * with many of them a part of it is the generator's own. arrived_p50_us and arrived_p99_us are up
+ * to when the kernel had the bytes for the subscriber's socket (SO_TIMESTAMPNS): the server's part.
  *
  * Prints one line of JSON. Exit status 1 when something was lost, doubled, disordered or changed.
  */
