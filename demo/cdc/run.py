@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -260,6 +261,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="fluxmq-cdc-")
     ecosystem.compile_classes()
     demo = Demo(options, folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all that was started ends
     try:
         demo.run()
     except Missing as why:
@@ -269,11 +271,11 @@ def main():
         demo.good(False, repr(problem))
     finally:
         demo.close()
+        if options.keep or demo.failed:
+            print(f"# data and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
     print(f"1..{demo.count}")
-    if options.keep or demo.failed:
-        print(f"# data and logs are in {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if demo.failed else 0)
 
 

@@ -450,6 +450,7 @@ def main():
     options.port = options.port or free_ports()
     folder = tempfile.mkdtemp(prefix="fluxmq-real-")
     run = Run(options, folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all that was started ends
     started = time.monotonic()
     run.all(options.suite or known)
     report = run.report
