@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
 .PRECIOUS: build-%/build.ninja
-.PHONY: all run deps deps-build check test asan tsan fuzz soak bench bench-compare docs tidy clean
+.PHONY: all run deps deps-build check test test-kafka asan tsan fuzz soak bench bench-compare docs tidy clean
 .PHONY: bench-native bench-log
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
@@ -40,6 +40,11 @@ check: all build-check/stamp
 # Everything, under thirty minutes.
 test: deps all build-check/stamp build-asan/stamp build-tsan/stamp
 	@python3 tools/run-tests.py test
+
+# All recorded requests, sent to ours and to a real Kafka side by side.
+test-kafka: all
+	@tests/kafka/kafka.sh fetch
+	@python3 tools/run-tests.py test-kafka
 
 asan tsan: %: build-%/stamp
 	@python3 tools/run-tests.py $*

@@ -66,6 +66,14 @@ def batch_table():
     return text
 
 
+MORE = """
+## Transactions, producers and compaction
+
+`tests/probe/more.py` compares 738 more answers with a Kafka 4.3.1; these differ (`tests/probe/more-differences.tsv`).
+
+"""
+
+
 def difference_table(prefix):
     exchanges = {}
     recording = os.path.join(ROOT, "tests", "data", prefix + "behaviour.jsonl.gz")
@@ -93,7 +101,8 @@ def difference_table(prefix):
 
 
 def differences():
-    return HEAD + difference_table("") + OLD + difference_table("old-") + BATCHES + batch_table()
+    return (HEAD + difference_table("") + MORE + difference_table("more-") + OLD + difference_table("old-") +
+            BATCHES + batch_table())
 
 
 PAGES = {"docs/differences.md": differences, **tables.PAGES}

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs a list of suites one after the other, counts their cases, prints a table.
 
-run-tests.py LIST [suite...]      LIST: check, test, asan, tsan
+run-tests.py LIST [suite...]      LIST: check, test, asan, tsan, test-kafka
 
 A suite is a command that prints TAP, or ends with "N passed, N failed, N skipped", or is a meson
 test run. Its output goes to a log file; failed cases are shown. A suite that ends badly, takes too
@@ -63,6 +63,9 @@ SUITES = {
     "probe": (script("tests/probe/run.py"), 300),
     "probe-old": (script("tests/probe/old.py"), 120),
     "batches": (script("tests/probe/batches.py"), 60),
+    "probe-more": (script("tests/probe/more.py"), 200),
+    "probe-kafka": (script("tests/probe/run.py", "--against", "kafka"), 400),
+    "probe-more-kafka": (script("tests/probe/more.py", "--against", "kafka"), 400),
     "probe-one-core": (script("tests/probe/run.py", "--reactors", "1"), 300),
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
@@ -95,9 +98,10 @@ LISTS = {
     "asan": ASAN,
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
-             "nats", "nats-go", "soak", "probe-old", "batches",
+             "nats", "nats-go", "soak", "probe-old", "probe-more", "batches",
              "probe", "probe-one-core", "hostile", "faults", "dirs", "real", "bench-java", *ASAN, *TSAN,
              "crash-no-flush", "crash"],
+    "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
 
 

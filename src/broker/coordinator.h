@@ -90,6 +90,7 @@ struct marking {
     int64_t producer_id;
     int32_t epoch, coordinator_epoch;
     bool commit;
+    bool raised; /* the epoch has to be above that of the transaction (KIP-890) */
     const struct txn_place *places;
     size_t place_count;
     enum outcome *each;       /* of the places; NOT_FOUND: no such partition */

@@ -8,6 +8,13 @@
 
 #include "watch/watch.h"
 
+static bool above(const struct marking *m, const struct partition *p)
+{
+    struct store_producer now;
+    store_producer(p->store, m->producer_id, &now);
+    return m->epoch > now.epoch || !now.open;
+}
+
 static enum outcome write_marker(struct marking *m, struct log_builder *builder,
                                  struct partition *p, int64_t *end)
 {
@@ -16,6 +23,8 @@ static enum outcome write_marker(struct marking *m, struct log_builder *builder,
     uint8_t *batch;
     size_t size;
     int64_t now_ms = shard_self()->wall_ms;
+    if (m->producer_id < 0 || m->epoch < 0 || (m->raised && !above(m, p)))
+        return OUT_INVALID_PRODUCER_EPOCH;
     log_builder_reset(builder);
     log_builder_marker(builder, now_ms, m->commit ? LOG_MARKER_COMMIT : LOG_MARKER_ABORT,
                        m->coordinator_epoch);

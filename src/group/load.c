@@ -43,6 +43,8 @@ static void load_offset(struct group_shard *s, struct bytes key, struct bytes va
     struct group *g = group_find(s, k.group);
     if (value.at == NULL) {
         struct committed *c = g == NULL ? NULL : offset_find(g, k.topic, k.partition);
+        if (g != NULL)
+            (void)open_txns_forget(g, k.topic, k.partition);
         if (c != NULL)
             offset_remove(g, c);
         return;

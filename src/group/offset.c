@@ -126,7 +126,7 @@ void offsets_remove_if(struct group *g, offset_test *test, void *context)
             next = c->next;
             if (!test(g, c, context))
                 continue;
-            record_offset_gone(g, c);
+            record_offset_gone(g, c->topic, c->partition);
             offset_remove(g, c);
         }
     }

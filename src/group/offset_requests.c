@@ -207,10 +207,13 @@ void step_offset_delete(struct group_shard *s)
         const struct group_place *p = &asked->places[i];
         each[i] = subscribed(g, p->topic) ? OUT_GROUP_SUBSCRIBED : OUT_OK;
         struct committed *c = offset_find(g, p->topic, p->partition);
-        if (each[i] != OUT_OK || c == NULL)
+        if (each[i] != OUT_OK)
             continue;
-        record_offset_gone(g, c);
-        offset_remove(g, c);
+        bool promised = open_txns_forget(g, p->topic, p->partition);
+        if (c != NULL || promised)
+            record_offset_gone(g, p->topic, p->partition);
+        if (c != NULL)
+            offset_remove(g, c);
     }
     struct group_reply *r = reply(s, s->event->token, GROUP_OFFSET_DELETE, OUT_OK);
     r->after_records = s->todo->record_count > 0;
@@ -226,7 +229,7 @@ static bool of_topic(const struct group *g, const struct committed *c, void *con
 
 static void forget_topic(struct group *g, void *context)
 {
-    open_txns_forget_topic(g, *(const struct bytes *)context);
+    (void)open_txns_forget(g, *(const struct bytes *)context, -1);
     offsets_remove_if(g, of_topic, context);
 }
 

@@ -204,7 +204,9 @@ void load_promised(struct group *g, int64_t producer_id, const struct group_offs
                    int64_t commit_ms);
 bool offset_promised(const struct group *g, struct bytes topic, int32_t partition);
 void open_txns_free(struct group *g);
-void open_txns_forget_topic(struct group *g, struct bytes topic);
+/* Offsets that open transactions have promised, of a partition or (-1) of a whole topic. Whether
+ * there were any. */
+bool open_txns_forget(struct group *g, struct bytes topic, int32_t partition);
 
 /* ---- offset_requests.c, admin.c */
 /* Sets the outcome of each offset; returns how many are good. */
@@ -225,7 +227,7 @@ struct bytes record_offset_key(struct group_shard *s, struct bytes group_id, str
 void record_group(struct group *g);       /* with members only when the group is Stable */
 void record_group_gone(struct group *g);
 void record_offset(struct group *g, const struct committed *c);
-void record_offset_gone(struct group *g, const struct committed *c);
+void record_offset_gone(struct group *g, struct bytes topic, int32_t partition);
 void step_load(struct group_shard *s);
 void step_loaded(struct group_shard *s);
 

@@ -100,7 +100,7 @@ void record_offset(struct group *g, const struct committed *c)
                   &value));
 }
 
-void record_offset_gone(struct group *g, const struct committed *c)
+void record_offset_gone(struct group *g, struct bytes topic, int32_t partition)
 {
-    record(g->shard, record_offset_key(g->shard, g->id, c->topic, c->partition), (struct bytes){0});
+    record(g->shard, record_offset_key(g->shard, g->id, topic, partition), (struct bytes){0});
 }

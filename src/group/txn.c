@@ -68,19 +68,25 @@ bool offset_promised(const struct group *g, struct bytes topic, int32_t partitio
     return false;
 }
 
-void open_txns_forget_topic(struct group *g, struct bytes topic)
+bool open_txns_forget(struct group *g, struct bytes topic, int32_t partition)
 {
+    bool had = false;
     list_each(node, &g->open_txns) {
         struct open_txn *t = container_of(node, struct open_txn, of_group);
         size_t kept = 0;
         for (size_t i = 0; i < t->count; i++) {
-            if (bytes_equal(t->list[i].offset.topic, topic))
+            const struct group_offset *o = &t->list[i].offset;
+            bool goes =
+                (partition < 0 || o->partition == partition) && bytes_equal(o->topic, topic);
+            had |= goes;
+            if (goes)
                 promised_free(&t->list[i]);
             else
                 t->list[kept++] = t->list[i];
         }
         t->count = kept;
     }
+    return had;
 }
 
 /* NULL: out of memory. */

@@ -38,9 +38,11 @@ static void answer(struct coordinator_work *w, size_t index, const struct txn_re
     set(c, &entries[index], r);
 }
 
-static int16_t judge(const struct txn_place *p)
+static int16_t judge(const struct call *c, const struct txn_place *p)
 {
     const struct topic *t = view_topic(broker_view(), p->topic);
+    if (c->version < BATCHED_SINCE && meta_topic_internal(p->topic))
+        return KAFKA_TOPIC_AUTHORIZATION_FAILED;
     bool there = t != NULL && p->partition >= 0 && p->partition < t->partition_count;
     return there ? KAFKA_NONE : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
@@ -74,7 +76,7 @@ static bool sort(struct call *c, const ASKED *asked, TRANSACTION *to, struct ent
             RESULT *r = &t->results_by_partition[t->results_by_partition_count++];
             (*places)[e->count] = (struct txn_place){topic->name, topic->partitions[j]};
             *r = (RESULT){.partition_index = topic->partitions[j],
-                          .partition_error_code = judge(&(*places)[e->count])};
+                          .partition_error_code = judge(c, &(*places)[e->count])};
             *good &= r->partition_error_code == KAFKA_NONE;
             e->results[e->count++] = r;
         }

@@ -22,12 +22,14 @@ static void fill(struct call *c, struct partition *p, RESULT *out)
     out->active_producers_count = (int32_t)count;
 }
 
-static void describe(struct call *c, const struct topic *t, RESULT *out)
+static void describe(struct call *c, const struct topic *t, struct bytes name, RESULT *out)
 {
     struct partition *p = t == NULL ? NULL : topic_partition(t, out->partition_index);
     if (t == NULL)
         out->error_message = bytes_of("This server does not host this topic-partition.");
-    if (t == NULL || out->partition_index < 0 || out->partition_index >= t->partition_count)
+    if (t == NULL && !meta_topic_name_valid(name))
+        out->error_code = KAFKA_INVALID_TOPIC_EXCEPTION;
+    else if (t == NULL || out->partition_index < 0 || out->partition_index >= t->partition_count)
         out->error_code = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     else if (p == NULL)
         out->error_code = KAFKA_KAFKA_STORAGE_ERROR;
@@ -53,7 +55,7 @@ enum verdict describe_producers_handle(struct call *c)
         for (size_t j = 0; j < count; j++) {
             RESULT *r = &t->partitions[t->partitions_count++];
             r->partition_index = in->topics[i].partition_indexes[j];
-            describe(c, view_topic(broker_view(), t->name), r);
+            describe(c, view_topic(broker_view(), t->name), t->name, r);
         }
     }
     return REQ_DONE;

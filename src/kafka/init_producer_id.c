@@ -114,13 +114,13 @@ enum verdict init_producer_id_handle(struct call *c)
 {
     const struct init_producer_id_request *in = c->in;
     refuse(c, KAFKA_NONE);
-    if (!transactional(c))
-        return take(c);
     bool incomplete = (in->producer_id < 0) != (in->producer_epoch < 0);
-    if (in->transactional_id.size == 0 || incomplete) {
+    if (incomplete || (transactional(c) && in->transactional_id.size == 0)) {
         refuse(c, KAFKA_INVALID_REQUEST);
         return REQ_DONE;
     }
+    if (!transactional(c))
+        return take(c);
     c->state = arena_new(c->arena, bool);
     return c->state == NULL ? REQ_CLOSE : ask(c, -1);
 }

@@ -109,13 +109,31 @@ static bool harmless(struct bytes pattern)
     return pattern.size <= PATTERN_MAX;
 }
 
+/* What begins a pattern or a group in RE2's words only: in either case of letters; a name. */
+static char *without_extras(struct arena *a, struct bytes pattern, bool *any_case)
+{
+    *any_case = pattern.size >= 4 && memcmp(pattern.at, "(?i)", 4) == 0;
+    char *to = arena_array(a, char, pattern.size + 1);
+    size_t size = 0;
+    for (size_t i = *any_case ? 4 : 0; to != NULL && i < pattern.size; i++) {
+        const uint8_t *at = &pattern.at[i];
+        const uint8_t *end = memchr(at, '>', pattern.size - i);
+        to[size++] = (char)*at;
+        if (*at == '(' && end != NULL && at[1] == '?' && (at[2] == '<' || at[2] == 'P'))
+            i = (size_t)(end - pattern.at);
+    }
+    return to;
+}
+
 static bool compile(struct call *c, struct listing *l, struct bytes pattern)
 {
-    struct bytes text = arena_print(c->arena, "%.*s", (int)pattern.size, (const char *)pattern.at);
-    if (text.at == NULL || !harmless(pattern))
+    bool any_case;
+    if (!harmless(pattern))
         return false;
+    char *text = without_extras(c->arena, pattern, &any_case);
     /* Unbalanced brackets and lone repeats are what Kafka refuses, too. */
-    l->has_pattern = regcomp(&l->pattern, (const char *)text.at, REG_EXTENDED) == 0;
+    l->has_pattern = text != NULL && regcomp(&l->pattern, text, REG_EXTENDED |
+                                             (any_case ? REG_ICASE : 0)) == 0;
     return l->has_pattern;
 }
 

@@ -23,6 +23,7 @@
 #define BATCH_ATTRIBUTES_AT 21 /* of a magic 2 batch, two bytes */
 #define BATCH_PRODUCER_ID_AT 43
 #define BATCH_PRODUCER_EPOCH_AT 51
+#define PRODUCER_SIZE 10 /* id and epoch */
 #define ADDS_SINCE 12
 #define ABORTABLE_SINCE 11
 
@@ -35,6 +36,8 @@ struct produce_state {
     uint32_t *guards;         /* see store_producer */
     int16_t *refusals;        /* the coordinator's */
     size_t *entries;          /* of the places that were looked up */
+    const uint8_t *first;     /* the first transactional batch */
+    bool several;             /* batches of more than one producer */
     struct txn_entry txn;
 };
 
@@ -90,6 +93,7 @@ static bool append(struct call *c, struct partition *p, const struct wire_record
         .now_ms = c->request->home->wall_ms,
         .arena = c->arena,
         .zstd_refused = c->version < 7,
+        .from_zero = c->version >= ADDS_SINCE,
         .txn_guard = guard,
     };
     struct store_appended done;
@@ -181,6 +185,15 @@ static void flush_if_due(struct call *c, const struct topic *t, struct partition
         broker_flush_add(&state->flush, &state->waits[state->wait_count++], p, end);
 }
 
+static void refuse(RESULT *to, int16_t error, bool several)
+{
+    to->error_code = error;
+    if (several)
+        to->error_message = bytes_of("The batches are not all of one producer.");
+    else if (error == KAFKA_INVALID_TXN_STATE)
+        to->error_message = bytes_of("The partition is not part of an open transaction.");
+}
+
 static bool serve_topic(struct call *c, const struct produce_request_topic_data *asked,
                         size_t first, TOPIC_RESULT *out)
 {
@@ -212,7 +225,7 @@ static bool serve_topic(struct call *c, const struct produce_request_topic_data 
         if (result->error_code == KAFKA_NONE)
             p = target(c, t, data->index, &data->records, &result->error_code);
         if (p != NULL && txn && state->refusals[first + i] != KAFKA_NONE) {
-            result->error_code = state->refusals[first + i];
+            refuse(result, state->refusals[first + i], state->several);
             p = NULL;
         }
         int64_t end = 0;
@@ -277,18 +290,21 @@ static bool must_look_up(struct partition *p, const struct wire_records *r, bool
     return !now.open || now.epoch != epoch;
 }
 
-/* Notes the partition for the look-up; all are of the producer of the first. */
+/* Whether the batch is of the same producer as the request's others: it has to be. */
+static void compare(struct produce_state *s, const struct wire_records *r)
+{
+    const uint8_t *who = r->at + BATCH_PRODUCER_ID_AT;
+    if (s->first == NULL)
+        s->first = who;
+    s->several |= memcmp(s->first, who, PRODUCER_SIZE) != 0;
+}
+
+/* Notes the partition for the look-up. */
 static void note(struct call *c, struct produce_state *s, const struct topic *t, int32_t index,
                  const struct wire_records *r, size_t entry)
 {
-    int64_t producer_id = (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT);
-    if (s->txn.place_count == 0) {
-        s->txn.producer_id = producer_id;
-        s->txn.epoch = (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT);
-    } else if (producer_id != s->txn.producer_id) {
-        s->refusals[entry] = KAFKA_INVALID_PRODUCER_ID_MAPPING;
-        return;
-    }
+    s->txn.producer_id = (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT);
+    s->txn.epoch = (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT);
     s->entries[s->txn.place_count] = entry;
     s->txn.places[s->txn.place_count++] =
         (struct txn_place){arena_copy(c->arena, t->name), index};
@@ -304,9 +320,11 @@ static void note_topic(struct call *c, struct produce_state *s,
         const struct produce_request_topic_data_partition_data *data = &asked->partition_data[i];
         struct partition *p = topic_partition(t, data->index);
         size_t entry = first + (size_t)i;
-        if (p != NULL && !t->internal && data->records.size >= LOG_BATCH_HEADER &&
-            transactional(&data->records) &&
-            must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
+        if (p == NULL || t->internal || data->records.size < LOG_BATCH_HEADER ||
+            !transactional(&data->records))
+            continue;
+        compare(s, &data->records);
+        if (must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
             note(c, s, t, data->index, &data->records, entry);
     }
 }
@@ -353,6 +371,11 @@ static enum verdict look_up(struct call *c)
     for (int32_t i = 0; i < in->topic_data_count; i++) {
         note_topic(c, s, &in->topic_data[i], first);
         first += (size_t)in->topic_data[i].partition_data_count;
+    }
+    if (s->several) {
+        for (size_t i = 0; i < count; i++)
+            s->refusals[i] = KAFKA_INVALID_PRODUCER_ID_MAPPING;
+        return REQ_DONE;
     }
     if (s->txn.place_count == 0 || (!adds && !c->config->transaction_verification))
         return REQ_DONE;

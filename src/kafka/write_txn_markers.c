@@ -54,9 +54,23 @@ static bool go_on(struct call *c)
     p->marking = (struct marking){
         .request = c->request, .producer_id = asked->producer_id, .epoch = asked->producer_epoch,
         .coordinator_epoch = asked->coordinator_epoch, .commit = asked->transaction_result,
+        .raised = c->version >= 2 && asked->transaction_version >= 2,
         .places = places, .place_count = count, .each = each, .done = marked};
     return fill_topics(c, asked, &out->markers[out->markers_count++], places) &&
            marking_begin(&p->marking);
+}
+
+/* Nothing is said of a marker for no partition. */
+static void finish(struct call *c)
+{
+    struct write_txn_markers_response *out = c->out;
+    int32_t kept = 0;
+    for (int32_t i = 0; i < out->markers_count; i++) {
+        if (out->markers[i].topics_count > 0)
+            out->markers[kept++] = out->markers[i];
+    }
+    out->markers_count = kept;
+    call_finish(c);
 }
 
 static void marked(struct request *r)
@@ -72,7 +86,7 @@ static void marked(struct request *r)
             m->topics[i].partitions[j].error_code = error_of(p->marking.each[at++]);
     }
     if (++p->at == in->markers_count)
-        call_finish(c);
+        finish(c);
     else if (!go_on(c))
         request_complete(r, REQ_CLOSE);
 }

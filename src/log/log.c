@@ -285,7 +285,7 @@ void log_stat_op(struct store *s, struct store_stat *stat)
     int64_t open = atomic_load(&l->first_open_offset);
     stat->end_offset = atomic_load(&l->end_offset);
     stat->high_watermark = stat->end_offset;
-    stat->stable_offset = MIN(open, stat->end_offset);
+    stat->stable_offset = MAX(MIN(open, stat->end_offset), stat->start_offset);
     stat->flushed_offset = atomic_load(&l->flushed_offset);
     stat->offline = atomic_load(&l->offline);
     struct segments *list = segments_enter(l);

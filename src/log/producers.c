@@ -185,6 +185,9 @@ enum outcome producers_admit(struct producers *p, const struct log_batch *b,
     if (a->origin != STORE_CLIENT)
         return guard_broken(p, b, a->txn_guard) ? OUT_INVALID_TXN_STATE : OUT_OK;
     o = producers_check(p, b, &twin);
+    if (o == OUT_OK && a->from_zero && batch_is_txn(b) && b->base_sequence != 0 &&
+        producers_find(p, b->producer_id) == NULL)
+        o = OUT_OUT_OF_ORDER_SEQUENCE;
     if (o == OUT_OK && twin == NULL && guard_broken(p, b, a->txn_guard))
         o = OUT_INVALID_TXN_STATE;
     if (o == OUT_OK && twin != NULL) {

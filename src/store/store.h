@@ -39,6 +39,8 @@ struct store_append {
     int64_t now_ms;      /* wall clock of the request */
     struct arena *arena; /* for `errors` of a refused batch; NULL: none are listed */
     bool zstd_refused;   /* the client's request version predates zstd (Produce below 7) */
+    bool from_zero;      /* a transaction's first batch of a producer that is not known has
+                          * sequence 0 (KIP-890): nothing before it can have been refused */
     uint32_t txn_guard;  /* of a transactional batch: what store_producer gave before its
                             transaction was looked up; OUT_INVALID_TXN_STATE if one has ended since.
                             0: not looked up */

@@ -19,7 +19,7 @@ static void stat_op(struct store *store, struct store_stat *stat)
     int64_t open = atomic_load(&s->first_open_offset);
     stat->end_offset = atomic_load(&s->end_offset);
     stat->high_watermark = stat->flushed_offset = stat->end_offset;
-    stat->stable_offset = MIN(open, stat->end_offset);
+    stat->stable_offset = MAX(MIN(open, stat->end_offset), stat->start_offset);
     stat->size_bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
     stat->offline = atomic_load(&s->offline);
     const struct slabs *list = slabs_enter(s);

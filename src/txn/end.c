@@ -50,12 +50,13 @@ void txn_fence(struct txn_shard *s, struct txn *t)
 {
     check(t->state == STATE_ONGOING);
     /* With version 2 the end itself raises it: to the one that no producer ever has, at the most.
-     */
-    if (t->version < 2)
+     * The one before is remembered, so that the producer itself may go on (InitProducerId). */
+    if (t->version < 2) {
+        t->last_epoch = t->epoch;
         t->epoch = MIN(t->epoch + 1, INT16_MAX);
+    }
     t->next_id = NO_ID;
     prepare(s, t, false);
-    t->last_epoch = NO_EPOCH;
 }
 
 void txn_time(struct txn_shard *s, struct txn *t)

@@ -41,7 +41,7 @@ def judge(lines, problems, names):
     with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
         recorded = run.by_probe(file.read().splitlines())
     new, tap = run.by_probe(lines), Tap()
-    judge_of = run.Judge(tap, run.read_differences(), True)
+    judge_of = run.Judge(tap, run.read_differences())
     for probe in names:
         wanted, got = recorded.get(probe, {}), new.get(probe, {})
         for step in sorted(set(wanted) | set(got)):

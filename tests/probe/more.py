@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Sends our own probes of transactions and of what a log keeps, and compares the answers with those of Kafka 4.3.1.
+
+more.py [--against fluxmq|kafka] [--bin FILE] [--record] [--jobs N] [probe...]
+
+--record: a real Kafka's answers become the recording (of the named probes, or all).
+Reasons for answers that differ stand in more-differences.tsv.
+"""
+
+import argparse
+import gzip
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "recorded"), os.path.join(HERE, "..", "harness")]
+
+import committed_cases  # noqa: E402
+import log_cases  # noqa: E402
+import run  # noqa: E402
+import txn_cases  # noqa: E402
+from broker import DEFAULT_BIN, FluxMQ, Kafka  # noqa: E402
+from tap import Tap  # noqa: E402
+
+RECORDING = os.path.join(HERE, "..", "data", "more-behaviour.jsonl.gz")
+SETTINGS = {
+    **run.SETTINGS, "transaction.abort.timed.out.transaction.cleanup.interval.ms": 200, "log.cleaner.backoff.ms": 100,
+}
+NAMES = []
+run.DIFFERENCES = os.path.join(HERE, "more-differences.tsv")
+for module in (txn_cases, committed_cases, log_cases):
+    run.cases.ALL += module.ALL
+    NAMES += [name for name, _ in module.ALL]
+run.SLOW_FIRST = ["txn-epochs-end", "compact"]
+
+
+def read_recording():
+    if not os.path.exists(RECORDING):
+        return []
+    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def record(lines, names):
+    """Those probes' lines take the place of what was recorded of them."""
+    def of(line):
+        return run.json.loads(line)["probe"]
+    kept = [line for line in read_recording() if of(line) in NAMES and of(line) not in names]
+    every = kept + lines
+    every.sort(key=lambda line: NAMES.index(of(line)))
+    with open(RECORDING, "wb") as file:
+        with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+            packed.write(("\n".join(every) + "\n").encode())
+    print(len(every), "exchanges recorded")
+
+
+def judge(options, lines, problems, names):
+    recorded, new, tap = run.by_probe(read_recording()), run.by_probe(lines), Tap()
+    of = run.Judge(tap, {} if options.against == "kafka" else run.read_differences())
+    for probe in names:
+        wanted, got = recorded.get(probe, {}), new.get(probe, {})
+        for step in sorted(set(wanted) | set(got)):
+            of.exchange(probe, step, wanted.get(step), got.get(step))
+    for name, problem in problems.items():
+        tap.result(False, name)
+        tap.note(f"{name} stopped: {problem}")
+    return tap
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--against", choices=["fluxmq", "kafka"], default="fluxmq")
+    parser.add_argument("--bin", default=DEFAULT_BIN)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("probe", nargs="*")
+    options = parser.parse_args()
+    names = options.probe or NAMES
+    for name in names:
+        if name not in NAMES:
+            parser.error(f"no probe {name}; there are {' '.join(NAMES)}")
+    if options.record or options.against == "kafka":
+        broker = Kafka(settings=SETTINGS)
+    else:
+        broker = FluxMQ(binary=options.bin, settings={**SETTINGS, "message.validation": "full"},
+                        options=["--broker-id", "1"])
+    try:
+        broker.start()
+        lines, problems, seconds = run.send(broker.port, names, options.jobs)
+        try:
+            broker.end_well()
+        except AssertionError as problem:
+            problems["(broker)"] = problem
+    finally:
+        broker.close()
+    if options.record:
+        if problems:
+            sys.exit("\n".join(str(problem) for problem in problems.values()))
+        record(lines, names)
+        return
+    tap = judge(options, lines, problems, names)
+    tap.note("longest: " + ", ".join(f"{n} {s:.1f}" for n, s in sorted(seconds.items(), key=lambda p: -p[1])[:6]))
+    tap.finish()
+
+
+if __name__ == "__main__":
+    main()
