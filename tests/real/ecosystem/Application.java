@@ -56,6 +56,7 @@ final class Application {
         settings.put("processing.guarantee", "exactly_once_v2");
         settings.put("state.dir", state);
         settings.put("num.stream.threads", "2");
+        settings.put("num.standby.replicas", "1");
         settings.put("statestore.cache.max.bytes", "0");
         settings.put("default.key.serde", Serdes.StringSerde.class.getName());
         settings.put("default.value.serde", Serdes.StringSerde.class.getName());
