@@ -70,6 +70,7 @@ SUITES = {
     "hostile": (script("tests/hostile/run.py"), 300),
     "faults": (script("tests/faults/run.py"), 300),
     "dirs": (script("tests/dirs/run.py"), 120),
+    "configs": (script("tests/configs/run.py"), 120),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
     "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
                               "--reactors", "1"), 200),
@@ -99,8 +100,8 @@ LISTS = {
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "probe-old", "probe-more", "batches",
-             "probe", "probe-one-core", "hostile", "faults", "dirs", "real", "bench-java", *ASAN, *TSAN,
-             "crash-no-flush", "crash"],
+             "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "real", "bench-java",
+             *ASAN, *TSAN, "crash-no-flush", "crash"],
     "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
 

@@ -44,6 +44,9 @@ struct config_row {
 const struct config_row *config_rows(enum config_resource r, size_t *count);
 const struct config_row *config_row(enum config_resource r, struct bytes name); /* NULL: unknown */
 
+/* What a setting does, one sentence or two. */
+const char *config_about(enum config_resource r, const char *name);
+
 /* Whether `value` (null: unset) fits the row; else why, in `message`. */
 #define CONFIG_MESSAGE 256
 MUST bool config_valid(const struct config_row *row, struct bytes value,

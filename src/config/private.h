@@ -28,6 +28,14 @@ MUST enum outcome config_settle_subjects(struct config *c);
 /* One entry of nats.subjects. */
 MUST bool config_subject_parse(struct bytes text, struct config_subject *s);
 
+/* What settings do, in order of (resource, name); made from about.tsv. */
+struct config_sentence {
+    enum config_resource resource;
+    const char *name, *text;
+};
+extern const struct config_sentence config_sentences[];
+extern const size_t config_sentence_count;
+
 enum { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_OPTION, RANK_DYNAMIC_DEFAULT, RANK_DYNAMIC };
 
 #endif

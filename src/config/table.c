@@ -174,13 +174,32 @@ static bool number_valid(const struct config_row *row, const char *text)
     return false;
 }
 
+/* "PARTITION:BROKER", both in digits. */
+static bool is_replica(struct bytes word)
+{
+    size_t digits = 0, colons = 0;
+    for (size_t i = 0; i < word.size; i++) {
+        if (word.at[i] == ':' && digits > 0)
+            colons++;
+        else if (!isdigit(word.at[i]))
+            return false;
+        digits = word.at[i] == ':' ? 0 : digits + 1;
+    }
+    return colons == 1 && digits > 0;
+}
+
 static bool list_valid(const struct config_row *row, struct bytes value)
 {
     struct bytes word;
     struct config_subject subject;
     bool subjects = strcmp(row->name, "nats.subjects") == 0;
+    bool replicas = row->valid[0] == '[' && strchr(row->valid, ':') != NULL;
+    if (replicas && bytes_is(trimmed(value), "*"))
+        return true;
     while (config_list_next(&value, &word)) {
         if (subjects && word.size > 0 && !config_subject_parse(word, &subject))
+            return false;
+        if (word.size > 0 && replicas && !is_replica(word))
             return false;
         if (word.size > 0 && !is_choice(row->valid, word))
             return false;
@@ -258,4 +277,14 @@ const char *config_nearest(const char *name)
         }
     }
     return best;
+}
+
+const char *config_about(enum config_resource r, const char *name)
+{
+    for (size_t i = 0; i < config_sentence_count; i++) { /* for people, a few hundred at a time */
+        const struct config_sentence *s = &config_sentences[i];
+        if (s->resource == r && strcmp(s->name, name) == 0)
+            return s->text;
+    }
+    return "It is kept and shown, and changes nothing here.";
 }

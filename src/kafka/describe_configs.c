@@ -110,7 +110,8 @@ static void describe_one(struct call *c, const struct subject *s, const struct c
     }
     if (!in->include_synonyms)
         e->synonyms_count = 0;
-    e->documentation = bytes_of(NULL);
+    e->documentation = bytes_of(in->include_documentation ? config_about(s->type, row->name)
+                                                          : NULL);
 }
 
 static bool asked_for(const ASKED *asked, const char *name)

@@ -15,6 +15,26 @@ static bool fits(enum config_resource r, const char *name, const char *value)
 static const enum config_resource kinds[] = {CONFIG_TOPIC, CONFIG_BROKER, CONFIG_GROUP,
                                              CONFIG_CLIENT_METRICS};
 
+void test_lists_of_throttled_replicas(void)
+{
+    char message[CONFIG_MESSAGE];
+    struct bytes name = bytes_of("leader.replication.throttled.replicas");
+    static const char *const good[] = {"", "*", "0:1", "0:1,12:34", " 0:1 , 2:0"};
+    static const char *const bad[] = {"x", "0", "0:", ":1", "0:1:2", "0:1,*", "a:1"};
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        expect(config_check(CONFIG_TOPIC, name, bytes_of(good[i]), message));
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        expect(!config_check(CONFIG_TOPIC, name, bytes_of(bad[i]), message));
+}
+
+void test_settings_say_what_they_do(void)
+{
+    expect(strstr(config_about(CONFIG_TOPIC, "retention.ms"), "for ever") != NULL);
+    expect(strstr(config_about(CONFIG_BROKER, "flush.mode"), "acks=all") != NULL);
+    expect_str(config_about(CONFIG_TOPIC, "unclean.leader.election.enable"),
+               "It is kept and shown, and changes nothing here.");
+}
+
 void test_every_default_fits_its_row(void)
 {
     char message[CONFIG_MESSAGE];
