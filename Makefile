@@ -2,7 +2,7 @@
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
 .PRECIOUS: build-%/build.ninja
 .PHONY: all run deps deps-build check test test-kafka asan tsan fuzz soak bench bench-compare docs tidy clean
-.PHONY: bench-native bench-log
+.PHONY: bench-native bench-log bench-scale
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
 
@@ -64,11 +64,14 @@ bench-compare: all
 demo-cdc: deps-build all
 	@tools/deps.sh tools/deps-demo.txt && tests/real/deps.sh demo
 	@python3 demo/cdc/run.py --kill
-# Beside what this machine can do (bench/limits.c) and Kafka, with the native generator; the log library by itself.
+# Beside what this machine can do (bench/limits.c) and Kafka, with the native generator; the log library by itself;
+# many partitions, connections, sizes, a long backlog.
 bench-native: all
 	@python3 bench/native.py $(BENCH_OPTIONS)
 bench-log: all
 	@python3 bench/logs.py $(BENCH_OPTIONS)
+bench-scale: all
+	@python3 bench/scale.py $(BENCH_OPTIONS)
 docs: all
 	@tools/docs.py
 tidy:

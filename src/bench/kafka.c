@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ANSWER_MS 10000
+#define ANSWER_MS 30000
 #define ANSWER_MAX MiB(64)
 #define TRIES 50          /* for a topic whose leaders are being chosen */
 #define PAUSE_NS 100000000
