@@ -78,6 +78,7 @@ SUITES = {
 for kind in ("asan", "tsan"):
     SUITES[kind + "-unit"] = (meson("build-" + kind, "unit", "wire", "fuzz"), 900)
     SUITES[kind + "-probe"] = (script("tests/probe/run.py", *broker("build-" + kind)), 400)
+    SUITES[kind + "-batches"] = (script("tests/probe/batches.py", *broker("build-" + kind)), 120)
     SUITES[kind + "-live"] = (script("tests/live/run.py", *broker("build-" + kind)), 300)
     SUITES[kind + "-policy"] = (script("tests/live/policy.py", *broker("build-" + kind)), 300)
     SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 300)
@@ -90,8 +91,8 @@ for kind in ("asan", "tsan"):
 
 CHECK = ["unit", "wire", "tidy", "tidy-self", "docs", "http", "cli", "memory", "live", "policy", "clean", "nats-quick",
          "crash-quick", "probe-quick", "probe-old", "batches"]
-ASAN = ["asan-unit", "asan-probe", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats", "asan-cli",
-        "asan-crash", "asan-hostile"]
+ASAN = ["asan-unit", "asan-probe", "asan-batches", "asan-memory", "asan-live", "asan-policy", "asan-clean", "asan-nats",
+        "asan-cli", "asan-crash", "asan-hostile"]
 TSAN = ["tsan-unit", "tsan-probe", "tsan-memory", "tsan-live", "tsan-policy", "tsan-clean", "tsan-nats", "tsan-cli",
         "tsan-crash", "tsan-hostile"]
 LISTS = {

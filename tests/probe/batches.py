@@ -41,6 +41,7 @@ VERSION = 9
 MODES = ("full", "fast")
 NOW_ISH = 1700000000000
 BOMB_MIB, BOMB_SECONDS = 150, 3
+SANITIZED_MIB = 1024  # a sanitizer holds on to what is freed
 
 
 def good(data):
@@ -261,6 +262,8 @@ def runs(count):
 def explode(tap, binary):
     """A batch of 10 MB that unpacks to gigabytes is refused for little time and memory."""
     broker = FluxMQ(binary=binary, settings={"message.validation": "full"})
+    with open(binary, "rb") as file:
+        most = SANITIZED_MIB if b"__asan_init" in file.read() else BOMB_MIB
     try:
         broker.start()
         client = Client(broker.port, timeout=60)
@@ -272,7 +275,7 @@ def explode(tap, binary):
             client.send_produce("bombs", 0, data, -1)
             _, code, _ = client.receive_produce()
             mebibytes, cpu = (broker.status("VmHWM") - peak) >> 10, broker.cpu_seconds() - cpu
-            tap.result(code == 10 and mebibytes <= BOMB_MIB and cpu < BOMB_SECONDS,
+            tap.result(code == 10 and mebibytes <= most and cpu < BOMB_SECONDS,
                        f"{inside} MiB in a {name} batch: error {code}, {mebibytes} MiB, {cpu:.2f} s")
         client.create_topic("small", 1)
         for count, wanted in ((4, 87), (256, 10)):  # zeros are no records; how many are looked at
