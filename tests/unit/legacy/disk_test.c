@@ -82,7 +82,7 @@ void test_a_segment_of_all_formats_is_recovered_and_read(void)
     struct store_place at;
     struct store_stat stat;
     struct log_recovered r;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = mixed(&size);
     open_with(&p, (struct bytes){bytes, size}, false);
     log_recovered(p.log, &r);
