@@ -33,7 +33,7 @@ struct model {
     struct scratch s;
     struct origin records[RECORDS_MAX]; /* by offset */
     struct maker makers[PRODUCERS];
-    int64_t end, first_dirty, now_ms, passed_ms;
+    int64_t start, end, first_dirty, now_ms, passed_ms;
     int64_t dropped, passes;
     bool half_done; /* a pass was broken off: only what consumers see is certain */
 };
@@ -126,8 +126,8 @@ __attribute__((unused)) static void model_again(struct model *m, int who)
 {
     struct store_appended done;
     struct maker *k = &m->makers[who];
-    if (k->last == NULL)
-        return;
+    if (k->last == NULL || k->last_base < m->start)
+        return; /* what is known of a batch that was deleted is not promised */
     uint8_t *copy = malloc(k->last_size);
     memcpy(copy, k->last, k->last_size);
     expect_eq(put(m->s.log, copy, k->last_size, &done), OUT_OK);
@@ -180,6 +180,8 @@ static void walk_record(struct walk_state *w, const struct log_batch *b, const s
     size_t size;
     struct origin *o = &w->m->records[r->offset];
     expect(r->offset >= b->base_offset && r->offset <= b->last_offset);
+    if (r->offset < w->m->start)
+        return; /* the batch of the first record that is left has more */
     model_key(key, o->key);
     model_value(value, r->offset, &size);
     expect(bytes_is(r->key, key));
@@ -227,6 +229,27 @@ static enum outcome walk_batch(void *context, const struct log_batch *b)
     return OUT_OK;
 }
 
+/* The log's memory of producers: what it must be by all that was ever appended. */
+__attribute__((unused)) static void model_verify_producers(struct model *m)
+{
+    struct log_producer told[2 * PRODUCERS];
+    size_t count = log_producers(m->s.log, told, COUNT_OF(told));
+    expect(count <= PRODUCERS);
+    for (int who = 0; who < PRODUCERS; who++) {
+        const struct maker *k = &m->makers[who];
+        const struct log_producer *p = NULL;
+        for (size_t i = 0; i < count; i++)
+            if (told[i].producer_id == 100 + who)
+                p = &told[i];
+        if (k->last == NULL || (p == NULL && k->last_base < m->start))
+            continue;
+        expect(p != NULL);
+        expect_eq(p->epoch, 3);
+        expect_eq(p->last_sequence, k->sequence - 1);
+        expect_eq(p->txn_start_offset, k->txn_start);
+    }
+}
+
 /* What must be there and what must not. */
 __attribute__((unused)) static void model_verify(struct model *m)
 {
@@ -234,7 +257,9 @@ __attribute__((unused)) static void model_verify(struct model *m)
     struct walk_state w = {.m = m, .last_offset = -1, .stable = stat_of(m->s.log).stable_offset};
     int64_t want[KEYS], newest[KEYS];
     arena_init(&arena, MiB(64));
+    expect_eq(stat_of(m->s.log).start_offset, m->start);
     expect_eq(stat_of(m->s.log).end_offset, m->end);
+    model_verify_producers(m);
     expect_eq(log_aborted(m->s.log, 0, m->end, &arena, &w.aborted, &w.aborted_count), OUT_OK);
     for (int k = 0; k < KEYS; k++)
         w.live[k] = want[k] = newest[k] = -1;
@@ -244,7 +269,7 @@ __attribute__((unused)) static void model_verify(struct model *m)
     for (int64_t i = 0; i < m->end; i++) {
         struct origin *r = &m->records[i];
         bool committed = r->fate == FATE_COMMITTED || r->fate == FATE_PLAIN;
-        if (committed && i < w.stable)
+        if (committed && i >= m->start && i < w.stable)
             want[r->key] = r->tombstone ? -2 : i;
         if (committed && i < m->first_dirty)
             newest[r->key] = i;
@@ -254,7 +279,7 @@ __attribute__((unused)) static void model_verify(struct model *m)
             continue; /* the tombstone is gone, and all before it */
         expect_eq(w.live[k], want[k]);
     }
-    for (int64_t i = 0; i < m->end && !m->half_done; i++) {
+    for (int64_t i = m->start; i < m->end && !m->half_done; i++) {
         struct origin *r = &m->records[i];
         if (r->fate == FATE_CONTROL)
             continue;
@@ -270,13 +295,50 @@ __attribute__((unused)) static void model_verify(struct model *m)
     arena_fini(&arena);
 }
 
+/* DeleteRecords. */
+__attribute__((unused)) static void model_trim(struct model *m, int64_t offset)
+{
+    int64_t start;
+    expect_eq(store_trim(log_store(m->s.log), offset, &start), OUT_OK);
+    m->start = MAX(m->start, offset);
+    expect_eq(start, m->start);
+}
+
+/* By age (`ms`), by size (`bytes`), -1: not; only whole segments go, and none that must stay. */
+__attribute__((unused)) static void model_retain(struct model *m, int64_t ms, int64_t bytes)
+{
+    struct log_options *o = &m->s.open.options;
+    int32_t deleted;
+    int64_t size = stat_of(m->s.log).size_bytes;
+    o->cleanup_delete = true;
+    o->retention_ms = ms;
+    o->retention_bytes = bytes;
+    expect_eq(log_configure(m->s.log, o), OUT_OK);
+    expect_eq(log_retain(m->s.log, m->now_ms, &deleted), OUT_OK);
+    int64_t start = stat_of(m->s.log).start_offset;
+    expect(start >= m->start && start <= m->end);
+    expect(start == m->start || deleted > 0);
+    if (start > m->start && bytes >= 0 && ms < 0)
+        expect(stat_of(m->s.log).size_bytes >= bytes || start == m->end);
+    for (int64_t i = m->start; i < start && ms >= 0 && bytes < 0; i++)
+        expect(m->records[i].fate == FATE_CONTROL || m->now_ms - m->records[i].timestamp > ms ||
+               !m->records[i].present);
+    if (bytes >= 0 && ms < 0 && start == m->start)
+        expect(size - bytes < 2 * o->segment_bytes + 4096 || size < bytes);
+    m->start = start;
+    o->cleanup_delete = false;
+    o->retention_ms = o->retention_bytes = -1;
+    expect_eq(log_configure(m->s.log, o), OUT_OK);
+}
+
 /* One pass over what is dirty, with memory for `keys` keys. */
 __attribute__((unused)) static enum outcome model_compact(struct model *m, size_t keys,
                                                           struct log_compacted *done)
 {
     struct log_dirt d;
     expect_eq(log_dirt(m->s.log, m->first_dirty, m->now_ms, &d), OUT_OK);
-    expect_eq(d.first_dirty, m->first_dirty);
+    expect_eq(d.first_dirty, MAX(m->first_dirty, m->start));
+    m->first_dirty = d.first_dirty;
     expect(d.end == d.first_dirty || d.end <= stat_of(m->s.log).stable_offset);
     struct log_compact what = {.first_dirty = d.first_dirty, .end = d.end, .now_ms = m->now_ms,
                                .key_bytes = keys * 24, .key_load = 0.9};
