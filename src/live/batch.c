@@ -12,8 +12,9 @@
 
 #include <stdlib.h>
 
-#define BLOCK_LEAST KiB(2)  /* a message now and then */
-#define BLOCK_MOST KiB(64)
+/* A message now and then; some; all that one turn receives: two batches would be sent on as two. */
+static const size_t rooms[] = {KiB(2), KiB(32), KiB(256)};
+#define BLOCK_MOST KiB(256)
 #define BATCH_BYTES_MOST MiB(1) /* with what is pointed at */
 #define COPIED_MOST KiB(16)
 #define SHARED_FROM KiB(1)  /* with several targets */
@@ -29,7 +30,7 @@ static size_t entry_size(const struct live_message *m, bool held)
     return (size + 7) & ~(size_t)7;
 }
 
-/* Room for an entry; what is in a small block moves into a large one. False: no memory, or what is
+/* Room for an entry; what is in a small block moves into a larger one. False: no memory, or what is
  * there is to be posted first. */
 static bool make_room(struct lane *l, size_t size)
 {
@@ -38,8 +39,10 @@ static bool make_room(struct lane *l, size_t size)
         return true;
     if (b != NULL && b->used + size > BLOCK_MOST)
         return false;
-    bool small = b == NULL && size <= BLOCK_LEAST && l->usual <= BLOCK_LEAST;
-    size_t room = small ? BLOCK_LEAST : MAX((size_t)BLOCK_MOST, size);
+    size_t wanted = b == NULL ? MAX(l->usual, size) : b->used + size, i = 0;
+    while (i < COUNT_OF(rooms) - 1 && rooms[i] < wanted)
+        i++;
+    size_t room = MAX(rooms[i], size);
     struct batch *larger = realloc(b, sizeof *b + room);
     if (larger == NULL)
         return false;
