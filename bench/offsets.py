@@ -57,6 +57,8 @@ class Asker:
     def fetch(self, group):
         """(error, offset) of partition 0."""
         reply = self.ask(FETCH, string(group) + struct.pack(">i", 1) + string(TOPIC) + struct.pack(">ii", 1, 0))
+        if struct.unpack_from(">i", reply, 4)[0] == 0:  # no topics, only an error for all
+            return struct.unpack_from(">h", reply, 8)[0], -1
         at = 4 + 4 + 2 + len(TOPIC) + 4 + 4
         offset, size = struct.unpack_from(">qh", reply, at)
         return struct.unpack_from(">h", reply, at + 10 + max(size, 0))[0], offset

@@ -279,8 +279,8 @@ static enum outcome recover_state(struct log *l, struct opening *op)
     /* Cuts need no saving: every open cuts again. */
     epochs_cut_start(&l->epochs, atomic_load(&l->start_offset));
     epochs_cut_end(&l->epochs, op->end_offset);
-    if (op->recovered_from != INT64_MAX)
-        l->epochs.unsynced = true; /* what was read may not be on the disk */
+    if (op->recovered_from != INT64_MAX) /* what was read may not be on the disk */
+        l->epochs.unsynced = l->epochs.count > 0 || l->epochs.differs;
     if (l->epochs.unsynced && l->epochs.differs)
         o = epochs_save(&l->epochs, l->io, l->path);
     if (o != OUT_OK)

@@ -145,3 +145,8 @@ void test_consumers_see_the_newest_of_each_key_5(void)
 {
     run(5);
 }
+
+void test_consumers_see_the_newest_of_each_key_13(void) /* a log without epochs was not flushed */
+{
+    run(13);
+}

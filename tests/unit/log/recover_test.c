@@ -250,3 +250,17 @@ void test_zeros_of_a_preallocated_file_are_cut_off(void)
     expect_eq(stat_of(s.log).end_offset, 6);
     scratch_close(&s, LOG_CLEAN);
 }
+
+void test_an_empty_log_is_flushed_after_a_crash(void)
+{
+    struct scratch s;
+    int64_t flushed;
+    scratch_init(&s);
+    scratch_open(&s);
+    scratch_close(&s, LOG_UNCLEAN);
+    scratch_open(&s); /* there is no file of epochs, and none is to be waited for */
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    expect(!stat_of(s.log).offline);
+    expect_eq(append(s.log, 1, 5, 10), 0);
+    scratch_close(&s, LOG_CLEAN);
+}
