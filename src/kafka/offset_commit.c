@@ -90,6 +90,12 @@ enum verdict offset_commit_handle(struct call *c)
     }
     if (count == 0)
         return REQ_DONE;
+    if (c->version == 0 && !coordinator_ready(c->broker)) {
+        /* No FindCoordinator came before, which would have made the topic: that is done now. */
+        for (size_t i = 0; i < count; i++)
+            commit->results[i]->error_code = KAFKA_NOT_COORDINATOR;
+        return REQ_DONE;
+    }
     w->events[0] = (struct group_event){
         .kind = GROUP_OFFSET_COMMIT,
         .group_id = in->group_id,

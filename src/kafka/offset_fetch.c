@@ -207,6 +207,12 @@ enum verdict offset_fetch_handle(struct call *c)
     }
     if (old)
         w->done = finish_old;
+    if (c->version == 0 && !coordinator_ready(c->broker)) {
+        /* No FindCoordinator came before, which would have made the topic: that is done now. */
+        fill_asked(c, &in->groups[0], &out->groups[0], NULL, KAFKA_NOT_COORDINATOR);
+        unwrap_response(c->request);
+        return REQ_DONE;
+    }
     enum verdict v = coordinator_submit(w);
     if (v == REQ_DONE && old)
         unwrap_response(c->request);

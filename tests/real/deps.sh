@@ -85,7 +85,7 @@ fi
 
 if have mvn && have java; then
     step kafka "$here/../kafka/pom.xml" "$here/../kafka/kafka.sh" fetch
-    for version in 4.4.0 3.9.2 2.8.2; do
+    for version in 4.4.0 3.9.2 2.8.2 2.0.1 1.1.1 0.10.2.2; do
         step "java-$version" "$here/java/pom.xml" java_client $version
     done
 fi

@@ -217,6 +217,19 @@ def java_client(version, *more):
     return command
 
 
+def old_java(version):
+    def command(address, prefix):
+        modern, old = (need(os.path.join(CACHE, "java-" + v), "the Java client " + v) for v in ("4.4.0", version))
+        tap, here = os.path.join(HERE, "java/Tap.java"), os.path.join(HERE, "old")
+        newer = [] if version.startswith("0.") else [os.path.join(here, "Newer.java")]
+        both = [java_classes(modern, "modern", [os.path.join(here, "Modern.java"), tap,
+                                                os.path.join(HERE, "java/Sample.java")]),
+                java_classes(old, version, [os.path.join(here, "Old.java"), tap, *newer])]
+        paths = [path for _, path in both]
+        return [sys.executable, os.path.join(here, "suite.py"), address, prefix, *paths, *["newer" for _ in newer]]
+    return command
+
+
 def kafka_tools(main):
     def command(*args):
         need(KAFKA_LIBS, "Kafka " + kafka_version())
@@ -276,7 +289,12 @@ SUITES = [
     ("franz-go", franz_go, 240),
     ("librdkafka", rdkafka, 120),
     ("kcat", kcat, 120),
+    ("old-python", python_client("old_suite.py"), 300),
+    ("java20", old_java("2.0.1"), 240),
+    ("java11", old_java("1.1.1"), 240),
+    ("java01", old_java("0.10.2.2"), 240),
 ]
+OLD = {"java01", "old-python"}  # what Kafka 4 itself does not serve any more
 LATE = ["cross", "dump", "kill", "adopt", "cdc"]
 ECOSYSTEM = ["streams", "connect", "mirror"]  # each with a broker of its own, that it kills
 
@@ -333,7 +351,8 @@ class Run:
             self.report.result("passed", suite, f"ok 1 - {name}")
 
     def clients(self, names):
-        chosen = [suite for suite in SUITES if suite[0] in names]
+        gone = OLD if self.options.broker == "kafka" else ()
+        chosen = [suite for suite in SUITES if suite[0] in names and suite[0] not in gone]
         with concurrent.futures.ThreadPoolExecutor(self.options.jobs) as pool:
             futures = [pool.submit(self.program, name, make, seconds, self.broker.address, name,
                                    only=self.options.only)
