@@ -8,7 +8,8 @@
  * subject tree is shared, under a lock that publishing does not take: each shard keeps the results
  * of recent look-ups, good while the tree's generation stands. A message for subscriptions of other
  * shards is carried over in batches (live_flush, once in a turn), a large one copied once and held
- * by all of them; each shard delivers to its own. Order is kept for each publisher and subscription.
+ * by all of them; each shard delivers to its own. Order is kept for each publisher and
+ * subscription.
  *
  * Accounts. For each subscription, at any time:
  *     matched = delivered + dropped (by reason) + expired + pending
