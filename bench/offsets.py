@@ -108,7 +108,7 @@ def one_of_each(groups):
     return list(found.values())
 
 
-def measure(broker, options):
+def figures_of(broker, options):
     groups = [f"group-{n}" for n in range(options.groups)]
     broker.wipe()
     empty = broker.start()
@@ -140,9 +140,15 @@ def measure(broker, options):
     figures["loaded_s"] = round(time.monotonic() - begun, 3)
     figures["load_cpu_s"] = round(brokers.cpu_seconds(broker.pid), 3)
     figures["memory_loaded"] = brokers.memory(broker.pid)
-    broker.stop()
-    broker.wipe()
     return figures
+
+
+def measure(broker, options):
+    try:
+        return figures_of(broker, options)
+    finally:
+        broker.stop()
+        broker.wipe()
 
 
 def main():
