@@ -3,12 +3,16 @@
 
 import collections
 import os
+import threading
+import time
 
 from hand import equal, run_suite, wait_until
 from worker import Refused, Worker
 
 TOPIC = "lines"
 SECONDS = 60
+PIECE, PIECE_SECONDS = 100, 0.02
+BATCH = "1000000"  # a smaller batch that is full leaves lines in the connector until the file grows again
 INTERNAL = {"connect_configs": 1, "connect_offsets": 5, "connect_statuses": 5}
 
 
@@ -48,11 +52,20 @@ class Lines:
             equal("compact", self.hand.config(name).get("cleanup.policy"), "cleanup.policy of " + name)
 
     def write(self, count):
-        """Appends lines to the file of the source."""
+        """Appends lines to the file of the source, in pieces, so that there are many transactions."""
+        first, self.written = self.written, self.written + count
         with open(self.source_file, "a", encoding="utf-8") as out:
-            for number in range(self.written, self.written + count):
+            for number in range(first, first + count):
                 out.write(f"line {number} of the file\n")
-        self.written += count
+                if number % PIECE == PIECE - 1:
+                    out.flush()
+                    time.sleep(PIECE_SECONDS)
+
+    def begin_write(self, count):
+        """The same in the background; returns what waits for its end."""
+        thread = threading.Thread(target=self.write, args=(count,))
+        thread.start()
+        return thread.join
 
     def lines(self):
         return [f"line {number} of the file" for number in range(self.written)]
@@ -62,7 +75,7 @@ class Lines:
         self.write(2000)
         made = self.one.patient("POST", "/connectors", {"name": "source", "config": {
             "connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1",
-            "file": self.source_file, "topic": TOPIC, "batch.size": "100", "exactly.once.support": "required"}})
+            "file": self.source_file, "topic": TOPIC, "batch.size": BATCH, "exactly.once.support": "required"}})
         equal("source", made["name"], "the answer")
         self.one.reaches("source", "RUNNING")
         self.in_topic()
@@ -74,7 +87,9 @@ class Lines:
         self.one.patient("PUT", f"/connectors/{name}/config", {
             "connector.class": "org.apache.kafka.connect.file.FileStreamSinkConnector", "tasks.max": "1",
             "file": self.sink_file(name), "topics": TOPIC,
-            "consumer.override.isolation.level": "read_committed"})
+            "consumer.override.isolation.level": "read_committed",
+            # So long nobody reads for a consumer that went without a word.
+            "consumer.override.session.timeout.ms": "6000", "consumer.override.heartbeat.interval.ms": "500"})
         self.one.reaches(name, "RUNNING")
         self.in_file(name)
 
@@ -120,11 +135,12 @@ class Lines:
             self.one.reaches(name, "RUNNING")
 
     def kill_broker(self):
-        self.write(1500)
-        wait_until(lambda: len(self.hand.values(TOPIC)) > self.written - 1500, SECONDS, "lines on their way")
+        before = self.written
+        written = self.begin_write(5000)
+        wait_until(lambda: len(self.hand.values(TOPIC)) > before, SECONDS, "lines on their way")
         self.broker.kill()
-        self.write(1500)
         self.broker.start()
+        written()
         self.settle()
         self.write(500)
         self.in_topic()
@@ -133,9 +149,11 @@ class Lines:
     def kill_worker(self):
         owner = self.one.ask("GET", "/connectors/source/status")["tasks"][0]["worker_id"]
         name = next(name for name, worker in self.workers.items() if owner.endswith(f":{worker.port}"))
-        self.write(1500)
+        before = self.written
+        written = self.begin_write(3000)
+        wait_until(lambda: len(self.hand.values(TOPIC)) > before, SECONDS, "lines on their way")
         self.workers.pop(name).kill()
-        self.write(500)
+        written()
         wait_until(lambda: self.one.state("source") and self.one.ask("GET", "/connectors/source/status")
                    ["tasks"][0]["worker_id"] != owner, SECONDS, "the task has moved")
         self.settle()
