@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading: a view of one segment's bytes, found through the sparse index and a short hop over batch
- * headers. No lock, no copy; usually one pread of 4 KiB. What a view shows is bounded by what was
- * published when it was made.
+ * headers. No lock, no copy; usually one pread of 4 KiB, and none when the view is to be in memory.
+ * What a view shows is bounded by what was published when it was made.
  */
 #include "log/partition.h"
 
@@ -36,6 +36,16 @@ static enum outcome map_body(struct log *l, struct segment *s, struct body *body
     return *map == NULL ? fail(OUT_NO_MEMORY, "map a segment of %s", l->path) : OUT_OK;
 }
 
+/* In memory when that is there. */
+static enum outcome find(struct log *l, struct segment *s, struct body *body, const uint8_t *map,
+                         uint64_t size, int64_t offset, uint64_t *position,
+                         struct log_batch *header)
+{
+    if (map != NULL)
+        return segment_find_mapped(body, map, s, size, offset, position, header);
+    return segment_find(body, l->io, s, size, offset, position, header);
+}
+
 /* The view of a held segment; OUT_END: the offset lies behind it. */
 static enum outcome view_segment(struct log *l, struct segment *s, const struct store_read *r,
                                  struct store_view *view)
@@ -50,16 +60,19 @@ static enum outcome view_segment(struct log *l, struct segment *s, const struct 
     int64_t end = atomic_load_explicit(&l->end_offset, memory_order_acquire);
     bool settled = turn % 2 == 0 &&
                    atomic_load_explicit(&l->publishing, memory_order_relaxed) == turn;
+    const uint8_t *map = NULL;
     enum outcome o = segment_body(l, s, &body);
+    if (o == OUT_OK && r->map == STORE_MAPPED && size > 0)
+        o = map_body(l, s, body, &map);
     if (o == OUT_OK)
-        o = segment_find(body, l->io, s, size, r->offset, &position, &header);
+        o = find(l, s, body, map, size, r->offset, &position, &header);
     if (o != OUT_OK)
         return o;
     if (r->limit_offset == INT64_MAX || (likely(settled) && likely(r->limit_offset >= end))) {
         stop = size;
     } else {
         struct log_batch at_limit;
-        o = segment_find(body, l->io, s, size, r->limit_offset, &stop, &at_limit);
+        o = find(l, s, body, map, size, r->limit_offset, &stop, &at_limit);
         if (o == OUT_END)
             stop = size;
         else if (o != OUT_OK)
@@ -72,12 +85,8 @@ static enum outcome view_segment(struct log *l, struct segment *s, const struct 
         want = header.size;
     if (want == 0)
         return OUT_OK;
-    if (r->map == STORE_MAPPED) {
-        o = map_body(l, s, body, &view->at);
-        if (o != OUT_OK)
-            return o;
-        view->at += position;
-    }
+    if (map != NULL)
+        view->at = map + position;
     view->fd = body->fd;
     view->position = position;
     view->size = (size_t)want;

@@ -281,17 +281,30 @@ enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
     return segment_save_indexes_as(s, "", sync);
 }
 
+/* Where to begin looking for an offset: the index knows, or the segment's begin. */
+static uint64_t find_from(const struct body *body, const struct segment *s, uint64_t size,
+                          int64_t offset)
+{
+    uint32_t i;
+    if (index_find_offset(&body->offsets, offset - s->base_offset, &i) &&
+        index_position(&body->offsets, i) < size)
+        return index_position(&body->offsets, i);
+    return 0;
+}
+
+static COLD enum outcome bad_batch(const struct segment *s, uint64_t at)
+{
+    return fail(OUT_CORRUPT, "%s: bad batch at %llu of segment %lld", s->dir,
+                (unsigned long long)at, (long long)s->base_offset);
+}
+
 enum outcome segment_find(struct body *body, const struct log_io *io, const struct segment *s,
                           uint64_t size, int64_t offset, uint64_t *position,
                           struct log_batch *header)
 {
     uint8_t hop[HOP];
-    uint64_t from = 0, at = 0;
+    uint64_t from = 0, at = find_from(body, s, size, offset);
     size_t held = 0;
-    uint32_t i;
-    if (index_find_offset(&body->offsets, offset - s->base_offset, &i) &&
-        index_position(&body->offsets, i) < size)
-        at = index_position(&body->offsets, i);
     while (at < size) {
         if (held == 0 || at + LOG_BATCH_HEADER > from + held) {
             from = at;
@@ -299,11 +312,25 @@ enum outcome segment_find(struct body *body, const struct log_io *io, const stru
             if (o != OUT_OK)
                 return o;
         }
-        enum outcome o =
-            batch_parse(hop + (at - from), held - (size_t)(at - from), size - at, header);
-        if (o != OUT_OK)
-            return fail(OUT_CORRUPT, "%s: bad batch at %llu of segment %lld", s->dir,
-                        (unsigned long long)at, (long long)s->base_offset);
+        if (batch_parse(hop + (at - from), held - (size_t)(at - from), size - at, header) != OUT_OK)
+            return bad_batch(s, at);
+        if (header->last_offset >= offset) {
+            *position = at;
+            return OUT_OK;
+        }
+        at += header->size;
+    }
+    return OUT_END;
+}
+
+enum outcome segment_find_mapped(const struct body *body, const uint8_t *map,
+                                 const struct segment *s, uint64_t size, int64_t offset,
+                                 uint64_t *position, struct log_batch *header)
+{
+    uint64_t at = find_from(body, s, size, offset);
+    while (at < size) {
+        if (batch_parse(map + at, (size_t)(size - at), size - at, header) != OUT_OK)
+            return bad_batch(s, at);
         if (header->last_offset >= offset) {
             *position = at;
             return OUT_OK;

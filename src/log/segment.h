@@ -90,6 +90,11 @@ MUST enum outcome segment_find(struct body *body, const struct log_io *io, const
                                uint64_t size, int64_t offset, uint64_t *position,
                                struct log_batch *header);
 
+/* The same in the segment's memory: for those who read there anyway, without a system call. */
+MUST enum outcome segment_find_mapped(const struct body *body, const uint8_t *map,
+                                      const struct segment *s, uint64_t size, int64_t offset,
+                                      uint64_t *position, struct log_batch *header);
+
 /* A walk over the batches of a file range, each whole in memory. */
 struct scan {
     const struct log_io *io;
