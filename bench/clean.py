@@ -32,8 +32,8 @@ import brokers  # noqa: E402
 from client import Client, crc32c, varint  # noqa: E402
 
 MIB = 1 << 20
-SETTINGS = {"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "500",
-            "log.flush.offset.checkpoint.interval.ms": "1000"}
+SETTINGS = {"log.cleaner.backoff.ms": "100", "log.retention.check.interval.ms": "500",
+            "log.initial.task.delay.ms": "500", "log.flush.offset.checkpoint.interval.ms": "1000"}
 NEVER = str(1 << 60)
 
 
@@ -142,8 +142,9 @@ def latency_once(broker, options, ready, number, at_work):
     feeder = Feeder(broker, keys, ready, options.feed)
     feeder.start()
     try:
-        done = subprocess.run([options.bin, "bench", "e2e", load, "-b", f"127.0.0.1:{broker.port}", "-j", "--size", "1000",
-                               "--rate", str(options.rate), "--warm", "4s", "--duration", f"{options.seconds}s"],
+        done = subprocess.run([options.bin, "bench", "e2e", load, "-b", f"127.0.0.1:{broker.port}", "-j",
+                               "--size", "1000", "--rate", str(options.rate), "--warm", "4s", "--duration",
+                               f"{options.seconds}s"],
                               capture_output=True, text=True, check=True)
     finally:
         feeder.over.set()

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Several log directories: where partitions go, and what becomes of them when a disk is missing or fails.
 
-run.py [--bin FILE] [case...]
+run.py [--bin FILE] [--kafka] [case...]
+
+--kafka: a real Kafka, too, serves the directories, before us and after us.
 """
 
 import argparse
@@ -16,9 +18,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "faults"), os.path.join(HERE, "..", "harness")]
 
 import run as faults  # noqa: E402  (tests/faults/run.py)
-from broker import DEFAULT_BIN, FluxMQ, wait_until  # noqa: E402
+from broker import DEFAULT_BIN, FluxMQ, Kafka, wait_until  # noqa: E402
 from client import Client, batch, records  # noqa: E402
-from tap import Tap  # noqa: E402
+from tap import Skip, Tap  # noqa: E402
 
 STORAGE_ERROR, NO_LEADER = 56, 5
 DIRS = ("a", "b", "c")
@@ -57,8 +59,8 @@ class World:
 
     def home(self, topic, index):
         """The directory that a partition is in."""
-        at, = [d for d in range(len(self.dirs)) if f"{topic}-{index}" in self.partitions(d)]
-        return at
+        found = [d for d in range(len(self.dirs)) if f"{topic}-{index}" in self.partitions(d)]
+        return found[0] if len(found) == 1 else None
 
     def described(self):
         """{directory: (error, total bytes, usable bytes, {(topic, partition): size})}"""
@@ -343,13 +345,55 @@ def last_disk_fails(options, folder, shim):
             w.broker.close()
 
 
+def as_kafka(options, folder, dirs):
+    """A Kafka on directories that may be formatted already."""
+    if os.path.exists(os.path.join(dirs[0], "meta.properties")):
+        os.makedirs(os.path.join(folder, "log"), exist_ok=True)
+        with open(os.path.join(folder, "log", "meta.properties"), "w", encoding="ascii"):
+            pass
+    return Kafka(folder=folder, settings={"log.dirs": ",".join(dirs)})
+
+
+def as_ours(options, folder, dirs):
+    broker = FluxMQ(folder=folder, binary=options.bin, settings={"node.id": 1})
+    broker.data = ",".join(dirs)
+    return broker
+
+
+def kafka_there_and_back(options, folder, _):
+    """The same directories under both, whoever was first: places and records stay, new partitions go to all of them."""
+    if not options.kafka:
+        raise Skip("--kafka")
+    before = None
+    for first, second in ((as_kafka, as_ours), (as_ours, as_kafka)):
+        here = os.path.join(folder, first.__name__)
+        w = World(options, here)
+        for number, make in enumerate((first, second, first)):
+            w.broker = make(options, here, w.dirs)
+            w.broker.start()
+            w.client = Client(w.broker.port, 30)
+            if number == 0:
+                w.client.create_topic("t", 6)
+            for index in range(6):
+                wait_until(lambda index=index: w.code("t", index) == 0, 20, "producing")
+                assert w.values("t", index) == (0, [b"value"] * (number + 1))
+            w.client.create_topic(f"new{number}", 3)
+            wait_until(lambda number=number: {w.home(f"new{number}", i) for i in range(3)} == {0, 1, 2}, 20, "a place")
+            homes = [w.home("t", i) for i in range(6)]
+            assert number == 0 or homes == before
+            before = homes
+            w.client.close()
+            assert w.broker.stop() in (0, 143)
+
+
 CASES = [placed_evenly, found_again, one_is_missing, emptied, in_two_places, not_ours, metadata_apart, disk_fails,
-         last_disk_fails]
+         last_disk_fails, kafka_there_and_back]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--bin", default=DEFAULT_BIN)
+    parser.add_argument("--kafka", action="store_true")
     parser.add_argument("case", nargs="*")
     options = parser.parse_args()
     tap, folder = Tap(), tempfile.mkdtemp(prefix="fluxmq-dirs-")
