@@ -69,7 +69,7 @@ def batch_table():
 MORE = """
 ## Transactions, producers and compaction
 
-`tests/probe/more.py` compares 738 more answers with a Kafka 4.3.1; these differ (`tests/probe/more-differences.tsv`).
+`tests/probe/more.py` compares 739 more answers with a Kafka 4.3.1; these differ (`tests/probe/more-differences.tsv`).
 
 """
 

@@ -181,7 +181,7 @@ static void log_fails(struct fetch_state *s, struct fetch_result *r, int16_t err
 /* Leader epochs of the request: false when there is nothing to read because of them. */
 static bool epochs_fit(struct fetch_state *s, struct fetch_result *r)
 {
-    int32_t current = atomic_load_explicit(&r->partition->leader_epoch, memory_order_relaxed);
+    int32_t current = r->leader_epoch;
     if (r->part->current_leader_epoch >= 0 && r->part->current_leader_epoch != current) {
         log_fails(s, r, r->part->current_leader_epoch < current ? KAFKA_FENCED_LEADER_EPOCH
                                                                 : KAFKA_UNKNOWN_LEADER_EPOCH);
@@ -302,6 +302,8 @@ static void read_all(struct call *c, struct fetch_state *s)
             log_fails(s, r, KAFKA_KAFKA_STORAGE_ERROR);
         } else {
             s->readable++;
+            r->leader_epoch = atomic_load_explicit(&r->partition->leader_epoch,
+                                                   memory_order_relaxed);
             r->ttl_ms = t->config.message_ttl_ms;
             r->expires = r->ttl_ms >= 0 || atomic_load_explicit(&r->partition->has_ttl,
                                                                 memory_order_relaxed);
@@ -319,12 +321,17 @@ static bool enough(const struct call *c, const struct fetch_state *s)
 
 /* ---- waiting ---- */
 
-static void unwatch_all(struct fetch_state *s)
+static void unwatch(struct fetch_state *s)
 {
-    shard_timer_cancel(&s->timer);
     for (size_t i = 0; i < s->watch_count; i++)
         partition_unwatch(&s->watches[i]);
     s->watch_count = 0;
+}
+
+static void unwatch_all(struct fetch_state *s)
+{
+    shard_timer_cancel(&s->timer);
+    unwatch(s);
 }
 
 static void answer(struct call *c)
@@ -355,20 +362,40 @@ static bool watch_all(struct call *c, struct fetch_state *s)
     return true;
 }
 
-/* Something grew: read again, and watch again when it is still too little. */
+/* Whether what was read last is what is watched: not when a topic has come or gone. */
+static bool watches_all(const struct fetch_state *s)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct partition *p = s->results[i].partition;
+        if (p != NULL && (at == s->watch_count || s->watches[at++].partition != p))
+            return false;
+    }
+    return at == s->watch_count;
+}
+
+/* Something grew: read again, and wait on when it is still too little. A partition that was deleted
+ * lives as long as it is watched, so the results of before are of no use without the watches. */
 static void woken(struct request *r)
 {
     struct call *c = call_of(r);
     struct fetch_state *s = c->state;
-    for (size_t i = 0; i < s->watch_count; i++)
-        partition_unwatch(&s->watches[i]);
-    s->watch_count = 0;
-    watcher_rearm(&s->watcher);
-    if (!s->ending && watch_all(c, s)) { /* before the read, so that no append falls between */
-        read_all(c, s);
-        if (!enough(c, s))
-            return;
+    if (s->ending) {
+        answer(c);
+        return;
     }
+    watcher_rearm(&s->watcher);
+    read_all(c, s);
+    if (!watches_all(s)) {
+        unwatch(s);
+        if (!watch_all(c, s)) {
+            answer(c);
+            return;
+        }
+        read_all(c, s); /* what was appended before the watch began */
+    }
+    if (!enough(c, s))
+        return;
     answer(c);
 }
 

@@ -10,6 +10,7 @@
 struct fetch_result {
     struct fetch_part *part;
     struct partition *partition; /* of this turn's view, NULL: unknown */
+    int32_t leader_epoch;
     int16_t error;
     bool log_error;              /* found in the log: such errors end the wait */
     int64_t high_watermark, stable_offset, log_start;

@@ -57,7 +57,7 @@ static void fill_part(struct call *c, PART *out, struct fetch_result *r)
     };
     if (r->error == KAFKA_NOT_LEADER_OR_FOLLOWER && c->version >= 12) {
         out->current_leader.leader_id = broker_node_id(c->broker);
-        out->current_leader.leader_epoch = atomic_load(&r->partition->leader_epoch);
+        out->current_leader.leader_epoch = r->leader_epoch;
     }
     fill_aborted(c, out, r);
     if (error && !r->log_error)

@@ -221,3 +221,20 @@ def _(e):
     e.x("Fetch", 17, fe([(i, 0, 0)], isolationLevel=1), what="tombstones and the aborted are gone")
     producers(e, "the aborted one's", t)
     e.x("ListOffsets", 11, lo(t, -2), what="the first")
+
+
+@probe("fetch-deleted")
+def _(e):
+    """A reader waits for several topics, one is deleted, another grows."""
+    _, grows = e.topic("fd")
+    for n in range(25):
+        t, i = e.topic(f"fd{n}", 4)
+        c = e.conn()
+        asked = [(i, part, 0) for part in range(4)] + [(grows, 0, 0)]
+        c.send("Fetch", 17, fe(asked, maxWaitMs=100, minBytes=100000))
+        e.q("DeleteTopics", 6, {"topics": [{"name": t}], "timeoutMs": 5000})
+        for _ in range(10):
+            e.produce(grows, 0, batch(1))
+        c.recv("Fetch", 17)
+        c.close()
+    e.x("ListOffsets", 11, lo(e.n("fd"), -1), what="all that was written meanwhile")
