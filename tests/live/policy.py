@@ -126,6 +126,10 @@ def who_is_held(binary):
 def policy_of(w, pattern, subject, count=400):
     """What a subscriber that doesn't read gets: found out by what it has got in the end."""
     taker, giver = w.nats(), w.nats()
+    before = w.live()
+
+    def more(what):
+        return w.live()[what] - before[what]
     try:
         sid = taker.subscribe(pattern)
         try:
@@ -140,6 +144,8 @@ def policy_of(w, pattern, subject, count=400):
             def all_there():
                 taker.flush()
                 return w.live()["pending"] == 0
+            # A topic's log is pushed later than its publisher is answered: nothing is read before it is.
+            wait_until(lambda: more("matched_total") == count or more("nats_slow_consumers_total"), 20, "all matches")
             wait_until(all_there, 20, "the backlog's end")
             taker.flush()
         except (ConnectionError, TimeoutError):
