@@ -16,10 +16,27 @@ struct reader {
     bool bad;
 };
 
-static int32_t take_varint(struct reader *r)
+/* Of one or two bytes, which nearly all are: without a call. 0: longer, or cut off. */
+static inline size_t short_varint(const struct reader *r, uint32_t *raw)
+{
+    const uint8_t *at = r->at;
+    if (unlikely(r->bad || at >= r->end))
+        return 0;
+    *raw = at[0];
+    if (at[0] < 128)
+        return 1;
+    if (r->end - at < 2 || at[1] >= 128)
+        return 0;
+    *raw = (at[0] & 127u) | (uint32_t)at[1] << 7;
+    return 2;
+}
+
+static inline int32_t take_varint(struct reader *r)
 {
     uint32_t raw = 0;
-    size_t used = r->bad ? 0 : uvarint_get(r->at, r->end, &raw);
+    size_t used = short_varint(r, &raw);
+    if (unlikely(used == 0))
+        used = r->bad ? 0 : uvarint_get(r->at, r->end, &raw);
     if (unlikely(used == 0)) {
         r->bad = true;
         return 0;
@@ -28,8 +45,14 @@ static int32_t take_varint(struct reader *r)
     return unzigzag32(raw);
 }
 
-static int64_t take_varlong(struct reader *r)
+static inline int64_t take_varlong(struct reader *r)
 {
+    uint32_t brief;
+    size_t brief_size = short_varint(r, &brief);
+    if (likely(brief_size > 0)) {
+        r->at += brief_size;
+        return unzigzag64(brief);
+    }
     uint64_t raw = 0;
     size_t used = r->bad ? 0 : uvarlong_get(r->at, r->end, &raw);
     if (unlikely(used == 0)) {
@@ -41,7 +64,7 @@ static int64_t take_varlong(struct reader *r)
 }
 
 /* A length and that many bytes; a negative length is null. */
-static struct bytes take_bytes(struct reader *r)
+static inline struct bytes take_bytes(struct reader *r)
 {
     int32_t size = take_varint(r);
     if (size < 0 || r->bad)
