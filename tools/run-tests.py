@@ -73,6 +73,7 @@ SUITES = {
     "dirs": (script("tests/dirs/run.py"), 120),
     "configs": (script("tests/configs/run.py"), 120),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
+    "crash-dirs": (script("tests/crash/run.py", "--rounds", "20", "--dirs", "3"), 150),
     "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
                               "--reactors", "1"), 200),
 }
@@ -103,7 +104,7 @@ LISTS = {
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "live-txn", "probe-old", "probe-more", "batches",
              "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "real", "bench-java",
-             *ASAN, *TSAN, "crash-no-flush", "crash"],
+             *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
     "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Kills the broker again and again under load, and looks whether it kept its promises.
 
-run.py [--rounds 10] [--seed N] [--flush group|none] [--reactors N] [--bin FILE] [--against kafka]
+run.py [--rounds 10] [--seed N] [--flush group|none] [--reactors N] [--dirs N] [--bin FILE] [--against kafka]
 
 A round: load for a random while, SIGKILL; start, load for a shorter while, SIGKILL again, sometimes a
 third time while it recovers; start, read what is new, compare with everything that was acknowledged or
@@ -43,6 +43,8 @@ class Soak:
             self.broker = Kafka(settings=settings)
         else:
             self.broker = FluxMQ(binary=options.bin, settings=settings)
+            if options.dirs > 1:
+                self.broker.data = ",".join(f"{self.broker.data}{n}" for n in range(options.dirs))
         self.model = Model(PARTITIONS, len(PRODUCERS))
         self.world = World(self.broker.port, TOPIC, PARTITIONS, self.model, options.seed)
         self.workers = [Producer(self.world, i, acks) for i, acks in enumerate(PRODUCERS)]
@@ -189,6 +191,7 @@ def main():
     parser.add_argument("--flush", choices=["group", "none"], default="group")
     parser.add_argument("--producers-only", action="store_true")
     parser.add_argument("--reactors", type=int)
+    parser.add_argument("--dirs", type=int, default=1, help="log directories")
     parser.add_argument("--bin", default=DEFAULT_BIN)
     parser.add_argument("--against", choices=["fluxmq", "kafka"], default="fluxmq")
     options = parser.parse_args()

@@ -23,6 +23,7 @@ from client import Client, batch, records  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 STORAGE_ERROR, NO_LEADER = 56, 5
+NO_COORDINATOR = (15, 16)
 DIRS = ("a", "b", "c")
 CHECKPOINTS = ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint",
                "replication-offset-checkpoint", "cleaner-offset-checkpoint")
@@ -85,6 +86,14 @@ class World:
     def says(self, text):
         with open(self.broker.log, encoding="utf-8", errors="replace") as file:
             return [line for line in file if text in line]
+
+
+def java_hash(text):
+    """What Kafka chooses a group's partition by."""
+    value = 0
+    for c in text:
+        value = (31 * value + ord(c)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF
 
 
 def properties(folder):
@@ -322,6 +331,54 @@ def disk_fails(options, folder, shim):
             w.broker.close()
 
 
+def commit(w, group, offset):
+    """The error of a commit, or of finding who takes it."""
+    found = w.client.call("FindCoordinator", 1, {"key": group, "keyType": 0})
+    if found["errorCode"]:
+        return found["errorCode"]
+    answer = w.client.call("OffsetCommit", 7, {
+        "groupId": group, "generationIdOrMemberEpoch": -1, "memberId": "", "groupInstanceId": None,
+        "topics": [{"name": "t", "partitions": [{"partitionIndex": 0, "committedOffset": offset,
+                                                 "committedLeaderEpoch": -1, "committedMetadata": ""}]}]})
+    return answer["topics"][0]["partitions"][0]["errorCode"]
+
+
+def committed(w, group):
+    answer = w.client.call("OffsetFetch", 5, {"groupId": group, "topics": [{"name": "t", "partitionIndexes": [0]}]})
+    return answer["errorCode"], answer["topics"][0]["partitions"][0]["committedOffset"] if answer["topics"] else None
+
+
+def groups_of_a_failed_disk(options, folder, shim):
+    """Groups whose offsets are on it have no coordinator; those of others go on, and all are there after a restart."""
+    w = World(options, folder, shim, settings={"offsets.topic.num.partitions": 6}).start()
+    try:
+        w.client.create_topic("t", 1)
+        groups = [f"group-{n}" for n in range(12)]
+        for group in groups:
+            wait_until(lambda group=group: commit(w, group, 7) == 0, 10, "a commit")
+        bad = [i for i in range(6) if w.home("__consumer_offsets", i) == 2]
+        lost = [g for g in groups if java_hash(g) % 6 in bad]
+        assert 0 < len(lost) < len(groups)
+        w.faults.only(w.dirs[2] + "/")
+        w.faults.set(faults.SYNC_FAILS, 1)
+        code = commit(w, lost[0], 8)
+        assert code in NO_COORDINATOR, f"error {code}"
+        wait_until(lambda: w.described()[w.dirs[2]][0] == STORAGE_ERROR, 10, "the directory is offline")
+        w.faults.set(faults.SYNC_FAILS, 0)
+        for group in groups:
+            code = commit(w, group, 9)
+            assert (code in NO_COORDINATOR) if group in lost else code == 0, f"{group}: error {code}"
+            if group not in lost:
+                assert committed(w, group) == (0, 9)
+        w.restart()
+        for group in groups:
+            code, offset = committed(w, group)
+            assert code == 0 and offset in ((7, 8) if group in lost else (9,)), f"{group}: {code}, {offset}"
+            assert commit(w, group, 10) == 0
+    finally:
+        w.broker.close()
+
+
 def last_disk_fails(options, folder, shim):
     """The metadata's disk, or the last one: the broker ends, and says why. What was acknowledged is there again."""
     for dirs, bad in ((DIRS, 0), (("a",), 0)):
@@ -387,7 +444,7 @@ def kafka_there_and_back(options, folder, _):
 
 
 CASES = [placed_evenly, found_again, one_is_missing, emptied, in_two_places, not_ours, metadata_apart, disk_fails,
-         last_disk_fails, kafka_there_and_back]
+         groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
 
 
 def main():
