@@ -139,6 +139,26 @@ def too_large(version):
     equal(100000, len(read(where, 0, version, 1)[0].value), "size")
 
 
+def settings(version):
+    """A topic in memory, and one whose records are gone after a while: what is gone is passed over."""
+    admin = kafka.KafkaAdminClient(bootstrap_servers=BOOTSTRAP)
+    memory, brief = f"{PREFIX}-memory-{text(version)}", f"{PREFIX}-brief-{text(version)}"
+    admin.create_topics([kafka.admin.NewTopic(memory, 1, 1, topic_configs={"storage.class": "memory",
+                                                                           "retention.ms": "-1"}),
+                         kafka.admin.NewTopic(brief, 1, 1, topic_configs={"message.ttl.ms": "3600000",
+                                                                          "retention.ms": "-1"})])
+    admin.close()
+    write(memory, version, compression_type="gzip")
+    for start in (0, 77, 299):
+        check(read(memory, start, version), start, version >= (0, 10))
+    write(brief)  # all of 2020
+    producer = kafka.KafkaProducer(bootstrap_servers=BOOTSTRAP, enable_idempotence=False)
+    sent = producer.send(brief, b"of now", partition=0).get(10)
+    producer.close()
+    got = read(brief, 0, version, 1)
+    equal((sent.offset, b"of now"), (got[0].offset, got[0].value), "what is left")
+
+
 def kcat(version, *args, feed=b""):
     old = ["-X", "api.version.request=false", "-X", f"broker.version.fallback={version}"]
     got = subprocess.run(["kcat", "-b", BOOTSTRAP, *old, *args], input=feed, capture_output=True, timeout=60,
@@ -177,6 +197,8 @@ def main():
         case(f"kafka-python as of {text(version)}, positions and commits", places, version)
         if version >= (0, 9):
             case(f"kafka-python as of {text(version)}, a group", subscribed, version)
+        if version in ((0, 8, 2), (0, 10, 1)):
+            case(f"kafka-python as of {text(version)}, memory and time to live", settings, version)
         if version < (0, 10, 1):
             case(f"kafka-python as of {text(version)}, a message larger than a fetch", too_large, version)
     for version in KCAT:

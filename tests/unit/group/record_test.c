@@ -55,6 +55,22 @@ void test_the_record_of_an_offset(void)
     bench_close(&b);
 }
 
+/* OffsetCommit 1 says itself when it was. */
+void test_the_record_of_an_offset_with_a_time_of_its_own(void)
+{
+    bench_open(&b);
+    b.wall = 0x1a1fbe16525;
+    struct group_offset o = {.topic = bytes_of("three"), .offset = 3, .leader_epoch = 0,
+                             .metadata = bytes_of(""), .commit_ms = 0x1a000000001};
+    struct group_event e = {.kind = GROUP_OFFSET_COMMIT, .group_id = bytes_of("classic-group"),
+                            .commit = {.member_id = bytes_of(""), .generation = -1,
+                                       .offsets = &o, .offset_count = 1}};
+    (void)bench_step(&b, &e);
+    expect_eq(b.record_count, 1);
+    expect_bytes(b.records[0].value, "0004000000000000000300000000" "01" "000001a000000001" "00");
+    bench_close(&b);
+}
+
 void test_a_loaded_group_goes_on_where_it_was(void)
 {
     bench_open(&b);

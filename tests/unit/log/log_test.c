@@ -311,6 +311,31 @@ void test_segments_roll_by_age_of_their_first_batch(void)
     scratch_close(&s, LOG_CLEAN);
 }
 
+void test_pieces_are_the_segments_with_the_times_of_their_files(void)
+{
+    struct scratch s;
+    struct log_piece pieces[3] = {{-1, -1}, {-1, -1}, {-1, -1}};
+    struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1234, .tv_nsec = 567000000}};
+    char path[300];
+    scratch_init(&s);
+    scratch_open(&s);
+    append(s.log, 1, 3, 10);
+    expect_eq(log_roll(s.log, NOW), OUT_OK);
+    append(s.log, 2, 1, 10);
+    snprintf(path, sizeof path, "%s/00000000000000000000.log", s.dir);
+    expect_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    expect_eq(log_pieces(s.log, NULL, 0), 2);
+    expect_eq(log_pieces(s.log, pieces, 1), 2); /* no more than there is room for */
+    expect_eq(pieces[1].base_offset, -1);
+    expect_eq(log_pieces(s.log, pieces, 3), 2);
+    expect_eq(pieces[0].base_offset, 0);
+    expect_eq(pieces[0].modified_ms, 1234567);
+    expect_eq(pieces[1].base_offset, 3);
+    expect(pieces[1].modified_ms > 1234567);
+    expect_eq(pieces[2].base_offset, -1);
+    scratch_close(&s, LOG_CLEAN);
+}
+
 void test_leader_epochs_are_noted_kept_and_cut(void)
 {
     struct scratch s;
