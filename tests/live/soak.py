@@ -24,6 +24,7 @@ from policy import SUMMED, World  # noqa: E402
 from tap import Tap  # noqa: E402
 
 SETTLED_SECONDS = 30
+BUSY_US = 200000  # what a machine with other work on it may add; whoever waits for another waits for seconds
 
 
 class Soak(World):
@@ -94,7 +95,7 @@ def coming_and_going(options):
         w.nobody_left()
         after = w.resident()
         assert after < before + 24, f"{before:.0f} MiB before, {after:.0f} after"
-        assert talk["p99_us"] < 100000, talk
+        assert talk["p99_us"] < BUSY_US, talk
         return (f"{churn['per_s']:.0f}/s, {churn['cpu_us_each']:.0f} us of CPU each, {after - before:+.0f} MiB; "
                 f"p99 beside them {talk['p99_us'] / 1000:.1f} ms")
 
@@ -135,7 +136,7 @@ def never_reads(options):
         stuck = ["bench.>", "$FLUX.LIVE.drop-oldest-100.bench.>", "$FLUX.LIVE.drop-newest-100.bench.>"]
         most, talk, heavy = flood(w, size, stuck)
         assert most < before + 120, f"{before:.0f} MiB before, {most:.0f} at most"
-        assert talk["p99_us"] < 3 * quiet["p99_us"] + 50000, (quiet["p99_us"], talk["p99_us"])
+        assert talk["p99_us"] < 3 * quiet["p99_us"] + BUSY_US, (quiet["p99_us"], talk["p99_us"])
         now = w.live()
         assert now["nats_slow_consumers_total"] == 1
         assert min(now[f'dropped_total{{reason="{why}"}}'] for why in ("oldest", "newest")) > 1000 // w.part, now
