@@ -234,6 +234,38 @@ def refused(w, *words):
     raise AssertionError("it started")
 
 
+def moved_by_hand(options, folder, _):
+    """The way to another disk: stop, move the folder, start. Its records and its place in the metadata come along."""
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 3)
+        for index in range(3):
+            w.client.produce("t", index, batch([b"%d" % index]))
+        at = w.home("t", 1)
+        to = (at + 1) % 3
+        w.client.close()
+        assert w.broker.stop() == 0
+        os.rename(os.path.join(w.dirs[at], "t-1"), os.path.join(w.dirs[to], "t-1"))
+        for how in ("stop", "kill"):
+            if how == "stop":
+                w.start()
+            else:
+                w.restart(how)
+            assert w.home("t", 1) == to
+            assert ("t", 1) in w.described()[w.dirs[to]][3]
+            assert w.values("t", 1)[1][0] == b"1" and w.code("t", 1) == 0
+        w.client.close()
+        assert w.broker.stop() == 0
+        os.rename(w.dirs[to], w.dirs[to] + ".away")  # the metadata knows by now where it is
+        with open(w.dirs[to], "w", encoding="ascii"):
+            pass
+        if to != 0:
+            w.start()
+            assert w.code("t", 1) == STORAGE_ERROR
+    finally:
+        w.broker.close()
+
+
 def in_two_places(options, folder, _):
     w = World(options, folder).start()
     try:
@@ -443,8 +475,8 @@ def kafka_there_and_back(options, folder, _):
             assert w.broker.stop() in (0, 143)
 
 
-CASES = [placed_evenly, found_again, one_is_missing, emptied, in_two_places, not_ours, metadata_apart, disk_fails,
-         groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
+CASES = [placed_evenly, found_again, one_is_missing, emptied, moved_by_hand, in_two_places, not_ours, metadata_apart,
+         disk_fails, groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
 
 
 def main():
