@@ -55,6 +55,11 @@ def metadata_answered(port):
         return len(s.recv(size)) > 8
 
 
+def in_use(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_for_metadata(port, alive):
     while True:
         try:

@@ -23,7 +23,7 @@ import tempfile
 import time
 
 import picture
-from brokers import ROOT, FluxMQ, Kafka, KeptMemory, cpu_seconds, drop_topic, make_topic, memory, touch_memory
+from brokers import ROOT, FluxMQ, Kafka, KeptMemory, cpu_seconds, drop_topic, in_use, make_topic, memory, touch_memory
 
 RUN = os.path.join(ROOT, "bench", "java", "run.sh")
 # figure -> (heading, decimals)
@@ -61,6 +61,9 @@ class Comparison:
                                {"flush.mode": "none"})
         self.kafka = Kafka(self.folder, options.port + 20)
         self.brokers = [self.ours, self.no_flush, self.kafka]
+        for broker in self.brokers:  # or one would measure somebody else's
+            if in_use(broker.port):
+                sys.exit(f"port {broker.port} is taken; --port says which to use")
         self.about, self.results, self.settings, self.failures = {}, {}, {}, []
 
     def say(self, text):
@@ -134,6 +137,8 @@ class Comparison:
                    os.path.join(self.folder, "results")]
         if self.options.most:
             options += ["--most", str(self.options.most), "--warm-up", str(min(case.warm_up, self.options.most))]
+        if not self.options.smoke:
+            options += ["--repeat", "3"]
         run = subprocess.run([RUN, case.name, f"127.0.0.1:{broker.port}", *words, *options], capture_output=True,
                              text=True, check=False)
         if run.returncode:

@@ -35,7 +35,7 @@ MEASURED = {
     "MultiThreadBenchmark": ([], [2000]),
     "ComprehensiveBenchmark": (["ours"], [2000] * 3),
     "ContinuousThroughputBenchmark": (["0.5"], [None]),
-    "LoadBenchmark": (["1024", "all"], [2000]),
+    "LoadBenchmark": (["1024", "all", "10000", "--repeat", "2"], [2000, 2000]),
 }
 CHECKED = {"AdminApiTest": 11, "TransactionTest": 3, "ConsumerGroupTest": 3}
 
@@ -53,7 +53,7 @@ class Suite:
         self.ports = []
 
     def broker(self, settings=None):
-        port = free_port(24050, 24180, but=self.ports)
+        port = free_port(24050, 24090, but=self.ports)
         self.ports.append(port)
         return FluxMQ(port=port, binary=self.binary, settings=settings).start()
 
@@ -116,7 +116,7 @@ class Suite:
         assert done.returncode == 0, done.stderr
         with open(path, encoding="utf-8") as file:
             out = json.load(file)
-        assert out["samples"] >= 3 and out["cpu_percent"]["min"] >= 0, out
+        assert out["samples"] >= 1 and out["cpu_percent"]["min"] >= 0, out
         assert 1 < out["rss_mib"]["min"] <= out["rss_mib"]["avg"] <= out["rss_mib"]["max"] < 1000, out
         assert out["rss_anonymous_mib"]["max"] < out["rss_mib"]["max"], out
 
@@ -127,9 +127,10 @@ class Suite:
         assert all(r["read_back"] == 0 and r["stored_per_s"] == 0 and not r["whole"] for r in figures["runs"]), figures
 
     def comparison(self, folder):
-        done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "compare.py"), "--smoke", "--only",
-                               "1024 all", "--out", folder, "--bin", self.binary, "--port",
-                               str(free_port(24100, 24140))], capture_output=True, text=True, check=False, timeout=100)
+        # timeout ends it with SIGTERM: then it takes its brokers with it
+        done = subprocess.run(["timeout", "150", sys.executable, os.path.join(ROOT, "bench", "compare.py"), "--smoke",
+                               "--only", "1024 all", "--out", folder, "--bin", self.binary, "--port",
+                               str(free_port(24100, 24140))], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         with open(os.path.join(folder, "comparison.json"), encoding="utf-8") as file:
             report = json.load(file)
