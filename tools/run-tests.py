@@ -60,7 +60,7 @@ SUITES = {
     "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 120),
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
-    "bench-java": (script("tests/bench/run.py"), 240),
+    "bench-java": (script("tests/bench/run.py"), 300),
     "probe": (script("tests/probe/run.py"), 300),
     "probe-old": (script("tests/probe/old.py"), 120),
     "batches": (script("tests/probe/batches.py"), 60),
