@@ -61,6 +61,7 @@ SUITES = {
     "probe-quick": (script("tests/probe/run.py", "--quick"), 120),
     "real": (script("tests/real/run.py"), 900),
     "bench-java": (script("tests/bench/run.py"), 300),
+    "bench-native": (script("tests/bench/native.py"), 300),
     "probe": (script("tests/probe/run.py"), 300),
     "probe-old": (script("tests/probe/old.py"), 120),
     "batches": (script("tests/probe/batches.py"), 60),
@@ -103,7 +104,7 @@ LISTS = {
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "live-txn", "probe-old", "probe-more", "batches",
-             "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "real", "bench-java",
+             "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "real", "bench-java", "bench-native",
              *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
     "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
