@@ -88,6 +88,26 @@ class World:
             return [line for line in file if text in line]
 
 
+def no_ack_for_a_failed_flush(options, folder, shim):
+    """However fast it fails: disk after disk, since a flusher that is faster than the reactor is a matter of luck."""
+    count = 24
+    w = World(options, folder, shim, dirs=[f"d{n:02}" for n in range(count)]).start()
+    try:
+        w.client.create_topic("t", count)
+        homes = {w.home("t", i): i for i in range(count)}
+        assert len(homes) == count
+        w.faults.set(faults.SYNC_FAILS, 1)
+        for d in range(1, count):  # the metadata is in the first
+            w.faults.only(w.dirs[d] + "/")
+            code = w.code("t", homes[d])
+            assert code == STORAGE_ERROR, f"directory {d}: error {code}"
+        w.faults.set(faults.SYNC_FAILS, 0)
+        assert w.code("t", homes[0]) == 0
+        wait_until(lambda: sum(r[0] == STORAGE_ERROR for r in w.described().values()) == count - 1, 10, "all offline")
+    finally:
+        w.broker.close()
+
+
 def java_hash(text):
     """What Kafka chooses a group's partition by."""
     value = 0
@@ -476,7 +496,7 @@ def kafka_there_and_back(options, folder, _):
 
 
 CASES = [placed_evenly, found_again, one_is_missing, emptied, moved_by_hand, in_two_places, not_ours, metadata_apart,
-         disk_fails, groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
+         disk_fails, no_ack_for_a_failed_flush, groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
 
 
 def main():
