@@ -100,6 +100,7 @@ static int consume(const char *bootstrap, const char *topic, int64_t count, size
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "fetch.wait.max.ms", "100");
     set(conf, "queued.min.messages", "1000000");
+    set(conf, "queued.max.messages.kbytes", "1048576"); /* or it pauses for a second when full */
     set(conf, "check.crcs", "false");
     rd_kafka_t *client = open_client(RD_KAFKA_CONSUMER, conf, bootstrap);
     rd_kafka_topic_t *t = rd_kafka_topic_new(client, topic, NULL);
@@ -107,7 +108,8 @@ static int consume(const char *bootstrap, const char *topic, int64_t count, size
     double begin = now();
     rd_kafka_consume_start(t, 0, RD_KAFKA_OFFSET_BEGINNING);
     while (got < count && now() - begin < 300) {
-        ssize_t n = rd_kafka_consume_batch(t, 0, 1000, batch, BATCH);
+        size_t wanted = count - got < BATCH ? (size_t)(count - got) : BATCH; /* it waits for all */
+        ssize_t n = rd_kafka_consume_batch(t, 0, 1000, batch, wanted);
         for (ssize_t i = 0; i < n; i++) {
             int64_t number = -1;
             if (batch[i]->err == 0 && batch[i]->len == size)
