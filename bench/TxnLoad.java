@@ -38,6 +38,9 @@ public final class TxnLoad {
             for (int j = 0; j < records; j++) {
                 producer.send(new ProducerRecord<>(topic, 0, null, VALUE));
             }
+            // Without it the client 4.4.0 sometimes ends a transaction before it has sent its records, which it
+            // takes for fatal: seen with both brokers.
+            producer.flush();
             producer.commitTransaction();
         }
         return (System.nanoTime() - begin) / 1e9;
