@@ -96,6 +96,24 @@ void test_a_deleted_group_gets_nothing_back(void)
     bench_close(&b);
 }
 
+void test_a_deleted_offset_is_not_brought_back_by_the_commit(void)
+{
+    for (int committed = 0; committed < 2; committed++) {
+        struct group_place place = {.topic = bytes_of("t")};
+        struct group_event e = {.kind = GROUP_OFFSET_DELETE, .group_id = bytes_of("g"),
+                                .places = {.places = &place, .count = 1}};
+        bench_open(&b);
+        if (committed == 1)
+            bench_commit(&b, "g", "", -1, "t", 0, 1);
+        promise(7, "g", 5);
+        expect_eq(ANSWER(&b, bench_step(&b, &e))->outcome, OUT_OK);
+        bench_reload(&b); /* the tombstone says it, too */
+        end(7, true);
+        expect_eq(fetch("g", true, false)->offsets[0], -1);
+        bench_close(&b);
+    }
+}
+
 void test_offsets_of_an_open_transaction_do_not_expire(void)
 {
     struct group_event sweep = {.kind = GROUP_EXPIRE};
