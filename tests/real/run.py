@@ -295,7 +295,7 @@ SUITES = [
     ("java01", old_java("0.10.2.2"), 240),
 ]
 OLD = {"java01", "old-python"}  # what Kafka 4 itself does not serve any more
-LATE = ["cross", "dump", "kill", "adopt", "cdc"]
+LATE = ["cross", "dump", "kill", "txn-kill", "adopt", "cdc"]
 ECOSYSTEM = ["streams", "connect", "mirror"]  # each with a broker of its own, that it kills
 
 
@@ -382,6 +382,8 @@ class Run:
                 self.dump("dump")
             if "kill" in names:
                 self.kill(names)
+            if "txn-kill" in names:
+                self.txn_kill(names)
             if "adopt" in names and self.options.broker == "fluxmq":
                 self.adopt()
             self.ecosystem([name for name in ECOSYSTEM if name in names])
@@ -403,6 +405,24 @@ class Run:
             self.cross("cross-after-kill")
         self.single("kill", "clean stop after the recovery", self.broker.stop())
         self.dump("dump-after-kill")
+
+    def txn_kill(self, names):
+        """Transactions of Java clients, while the broker is killed at random moments and started again."""
+        self.broker.start()
+        program = threading.Thread(target=self.program, args=(
+            "txn-kill", kafka_tools("TxnCrash"), 120 + 10 * self.options.kills, self.broker.address, self.folder))
+        program.start()
+        for _ in range(self.options.kills):
+            program.join(random.uniform(0.3, 2))  # a moment, unless it has ended by itself
+            self.broker.stop(signal.SIGKILL)
+            self.broker.start()
+        program.join(2)
+        with open(os.path.join(self.folder, "stop"), "wb"):
+            pass
+        program.join()
+        self.single("txn-kill", "clean stop", self.broker.stop())
+        if "dump" in names:  # which looks for what the clients did, too
+            self.dump("dump-after-txn-kill")
 
     def adopt(self):
         """A data directory that a real Kafka wrote, and was killed over, is served by ours, then by Kafka again."""
@@ -458,6 +478,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2, help="suites that run at the same time")
     parser.add_argument("--only", default="", help="of the clients' cases, those whose name contains this")
     parser.add_argument("--keep", action="store_true", help="keep the data directory and the logs")
+    parser.add_argument("--kills", type=int, default=8, help="how often txn-kill kills the broker (8)")
     parser.add_argument("suite", nargs="*", help="of: " + " ".join(known))
     options = parser.parse_args()
     for name in options.suite:
