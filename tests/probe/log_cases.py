@@ -187,7 +187,7 @@ def _(e):
 
 @probe("compact-refused")
 def _(e):
-    t, i = compacted(e, "cr")
+    t, i = compacted(e, "cr", segment_ms="9223372036854775807")  # nothing closes, so nothing is cleaned
     e.x("Produce", 13, pr(i, batch([(None, b"v")]), acks=-1), what="no key")
     e.x("Produce", 13, pr(i, batch([(b"k", b"v"), (None, b"v")]), acks=-1), what="one of two has no key")
     e.x("Produce", 13, pr(i, batch([(b"", b"v")]), acks=-1), what="an empty key")

@@ -250,7 +250,7 @@ static void wake(struct mail *mail)
 void toy_stop(struct toy *t)
 {
     struct mail stop = {.deliver = wake};
-    net_stop(t->net, 500);
+    net_stop(t->net, 2000);
     expect_eq(net_connections(t->net), 0);
     atomic_store(&t->stopping, true);
     shard_post(&t->worker, &stop);
