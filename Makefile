@@ -2,7 +2,7 @@
 # A remote control: each button is a line or two; the work is in meson, tests/ and tools/.
 .PRECIOUS: build-%/build.ninja
 .PHONY: all run deps deps-build check test test-kafka asan tsan fuzz soak bench bench-compare docs tidy clean
-.PHONY: bench-native bench-log bench-scale
+.PHONY: bench-native bench-log bench-scale bench-trials
 RELEASE = --buildtype=release -Db_lto=true
 CHECKED = --buildtype=debugoptimized
 
@@ -72,6 +72,9 @@ bench-log: all
 	@python3 bench/logs.py $(BENCH_OPTIONS)
 bench-scale: all
 	@python3 bench/scale.py $(BENCH_OPTIONS)
+# The ways that are gone beside those that are not (docs/performance.md), in six minutes.
+bench-trials: all
+	@python3 bench/trials.py $(BENCH_OPTIONS)
 docs: all
 	@tools/docs.py
 tidy:

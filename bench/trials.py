@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""trials.py: the ways FluxMQ goes beside the ways it does not, each by a program that does nothing else.
+
+A trial measures its ways in turns (A B C, C B A, ...), so that a ratio does not depend on what the machine did a minute
+ago; a figure is the median of the rounds, with the least and the most. `ratio` is to the first way of the trial, the
+one the broker goes, and taken round by round; above 1 is worse for CPU and times, better for rates. CPU is that of the
+broker's side, user and system apart. Every program looks at the bytes that came: a trial with wrong data fails.
+What the machine or its kernel can't do is said, and skipped. bench/trials/*.c tell what each way is.
+Writes text to standard output and JSON to bench/results/trials.json."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# What is shown of a round: (name, function of the program's line); what is there for one way is there for all.
+FIGURES = {
+    "cpu_us": lambda r: 1e6 * (r["user_s"] + r["sys_s"]) / r["count"],
+    "user_us": lambda r: 1e6 * r["user_s"] / r["count"],
+    "sys_us": lambda r: 1e6 * r["sys_s"] / r["count"],
+    "per_s": lambda r: r["count"] / r["seconds"],
+    "mib_per_s": lambda r: r["bytes"] / r["seconds"] / (1 << 20),
+}
+SHOWN = ("cpu_us", "per_s", "p50_us", "p99_us")
+
+
+class Trials:
+    def __init__(self, given):
+        self.given, self.rows, self.skipped = given, [], []
+        self.folder = tempfile.mkdtemp(prefix="fluxmq-trials-", dir=given.dir)
+        self.binary = os.path.join(given.build, "bench", "trials", "bench-trials")
+        self.data = os.path.join(self.folder, "data")
+        self.run("file", self.data, given.mib)
+
+    def run(self, *words):
+        out = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, check=False, timeout=60)
+        if out.returncode:
+            sys.exit(f"bench-trials {' '.join(map(str, words))}: {out.stderr}{out.stdout}")
+        return json.loads(out.stdout)
+
+    def count(self, wanted, least=20):
+        """As many as a run of this length has."""
+        return max(int(wanted * self.given.scale), least)
+
+    def compare(self, trial, name, parts):
+        """parts: {way: function that gives the figures of a round}; the first is the one the broker goes."""
+        got, parts = {way: [] for way in parts}, list(parts.items())
+        for turn in range(self.given.rounds):
+            for way, part in parts if turn % 2 == 0 else reversed(parts):
+                if got[way] is not None:
+                    line = part()
+                    if "skipped" in line:
+                        got[way] = None
+                        self.skip(trial, name, way, line["skipped"])
+                    else:
+                        got[way].append(figures(line))
+        print(f" {name}", flush=True)
+        first = got[parts[0][0]]
+        for way, rounds in got.items():
+            if rounds:
+                self.row(trial, name, way, rounds, first)
+
+    def skip(self, trial, name, way, reason):
+        self.skipped.append({"trial": trial, "name": name, "way": way, "reason": reason})
+        print(f"  {trial}, {name}: {way} is not possible here: {reason}", flush=True)
+
+    def row(self, trial, name, way, rounds, first):
+        line = {"trial": trial, "name": name, "way": way, "figures": {}, "ratio": {}}
+        for key in rounds[0]:
+            line["figures"][key] = spread([r[key] for r in rounds])
+            if first and key in first[0]:
+                line["ratio"][key] = spread([r[key] / f[key] for r, f in zip(rounds, first) if f[key]] or [0])
+        self.rows.append(line)
+        words = []
+        for key in (k for k in SHOWN if k in line["figures"]):
+            v, ratio = line["figures"][key], line["ratio"].get(key)
+            words.append(f"{key} {v['median']:9.2f} ({v['min']:.2f}..{v['max']:.2f})"
+                         + (f" x{ratio['median']:.2f}" if ratio else ""))
+        apart = line["figures"]
+        print(f"  {way:<22}" + "  ".join(words) +
+              f"  user/sys {apart['user_us']['median']:.2f}/{apart['sys_us']['median']:.2f}", flush=True)
+
+    def median(self, trial, name, way, key="cpu_us"):
+        for line in self.rows:
+            if (line["trial"], line["name"], line["way"]) == (trial, name, way):
+                return line["figures"][key]["median"]
+        return None
+
+
+def figures(line):
+    found = {key: function(line) for key, function in FIGURES.items()}
+    return {**found, **{key: line[key] for key in ("p50_us", "p99_us") if key in line}}
+
+
+def spread(values):
+    return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+
+
+def size_name(size):
+    return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB" if size >= 1 << 10 else f"{size} B"
+
+
+# ---- trials: what each says stands in the C file of its name
+
+def fetch(t):
+    """A fetch of hot data: read, send, sendfile, send; or one read and one send; or sent from a mapping."""
+    ways = ("sendfile", "lookup", "corked", "copy", "chunks", "mapped", "populated")
+    sizes = [128, *(1024 << (i * 2) for i in range(6))]
+    for size in sizes:
+        count = min(t.count(5000), ((t.given.mib - 3) << 20) // (size + 104))
+        t.compare("fetch", size_name(size), {w: (lambda w=w: t.run("fetch", w, t.data, size, count)) for w in ways})
+    for way in ways[1:]:
+        lower = [size_name(s) for s in sizes
+                 if t.median("fetch", size_name(s), way) < t.median("fetch", size_name(s), "sendfile")]
+        print(f"  {way} takes less CPU than sendfile at: {', '.join(lower) or 'no size'}", flush=True)
+
+
+# ---- the whole
+
+TRIALS = {f.__name__: f for f in (fetch,)}
+
+
+def conditions(t):
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                            check=False).stdout.strip()
+    return {"cores": os.cpu_count(), "cpu": model, "kernel": platform.release(), "rounds": t.given.rounds,
+            "scale": t.given.scale, "mib": t.given.mib, "commit": commit, "date": time.strftime("%Y-%m-%d"),
+            "load": list(os.getloadavg())}
+
+
+def run(t):
+    for name in t.given.only or TRIALS:
+        begin = time.monotonic()
+        print(f"{name}: {TRIALS[name].__doc__}", flush=True)
+        TRIALS[name](t)
+        print(f"  {time.monotonic() - begin:.0f} s", flush=True)
+    report = {"conditions": conditions(t), "rows": t.rows, "skipped": t.skipped}
+    os.makedirs(os.path.dirname(os.path.abspath(t.given.out)), exist_ok=True)
+    with open(t.given.out, "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+        file.write("\n")
+    print(f"{len(t.rows)} rows, {len(t.skipped)} ways skipped; written to {t.given.out}")
+
+
+def options():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--build", default=os.path.join(ROOT, "build"))
+    ap.add_argument("--dir", help="where the data goes (default: the system's temporary folder)")
+    ap.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "trials.json"))
+    ap.add_argument("--port", type=int, default=24900, help="of the broker, where a trial needs one")
+    ap.add_argument("--rounds", type=int, default=4)
+    ap.add_argument("--scale", type=float, default=1.0, help="how much of the full counts a round takes")
+    ap.add_argument("--mib", type=int, default=256, help="of the file that is read")
+    ap.add_argument("--only", action="append", choices=sorted(TRIALS))
+    ap.add_argument("--quick", action="store_true", help="short rounds: roughly what is true")
+    ap.add_argument("--tiny", action="store_true", help="one round of next to nothing: whether it works")
+    given = ap.parse_args()
+    if given.quick:
+        given.rounds, given.scale, given.mib = 2, 0.4, 128
+    if given.tiny:
+        given.rounds, given.scale, given.mib = 1, 0.002, 16
+    given.build = os.path.abspath(given.build)
+    return given
+
+
+def main():
+    given = options()
+    subprocess.run(["meson", "compile", "-C", given.build, "bench-trials"], check=True, stdout=subprocess.DEVNULL)
+    trials = Trials(given)
+    try:
+        run(trials)
+    finally:
+        shutil.rmtree(trials.folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
