@@ -74,10 +74,13 @@ class Trials:
 
     def row(self, trial, name, way, rounds, first):
         line = {"trial": trial, "name": name, "way": way, "figures": {}, "ratio": {}}
-        for key in rounds[0]:
+        for key in (k for k in rounds[0] if k != "note"):
             line["figures"][key] = spread([r[key] for r in rounds])
             if first and key in first[0]:
                 line["ratio"][key] = spread([r[key] / f[key] for r, f in zip(rounds, first) if f[key]] or [0])
+        notes = sorted({r["note"] for r in rounds if "note" in r})
+        if notes:
+            line["notes"] = notes
         self.rows.append(line)
         words = []
         for key in (k for k in SHOWN if k in line["figures"]):
@@ -86,7 +89,8 @@ class Trials:
                          + (f" x{ratio['median']:.2f}" if ratio else ""))
         apart = line["figures"]
         print(f"  {way:<22}" + "  ".join(words) +
-              f"  user/sys {apart['user_us']['median']:.2f}/{apart['sys_us']['median']:.2f}", flush=True)
+              f"  user/sys {apart['user_us']['median']:.2f}/{apart['sys_us']['median']:.2f}",
+              *notes, flush=True)
 
     def median(self, trial, name, way, key="cpu_us"):
         for line in self.rows:
@@ -97,7 +101,7 @@ class Trials:
 
 def figures(line):
     found = {key: function(line) for key, function in FIGURES.items()}
-    return {**found, **{key: line[key] for key in ("p50_us", "p99_us") if key in line}}
+    return {**found, **{key: line[key] for key in ("p50_us", "p99_us", "note") if key in line}}
 
 
 def spread(values):
@@ -116,16 +120,80 @@ def fetch(t):
     sizes = [128, *(1024 << (i * 2) for i in range(6))]
     for size in sizes:
         count = min(t.count(5000), ((t.given.mib - 3) << 20) // (size + 104))
-        t.compare("fetch", size_name(size), {w: (lambda w=w: t.run("fetch", w, t.data, size, count)) for w in ways})
+        t.compare("fetch", size_name(size), ways_of(t, "fetch", None, t.data, size, count, ways=ways))
     for way in ways[1:]:
         lower = [size_name(s) for s in sizes
                  if t.median("fetch", size_name(s), way) < t.median("fetch", size_name(s), "sendfile")]
         print(f"  {way} takes less CPU than sendfile at: {', '.join(lower) or 'no size'}", flush=True)
 
 
+def ways_of(t, *words, ways):
+    """{way: a run of the program}; the words hold None where the way stands."""
+    return {w: (lambda w=w: t.run(*(w if x is None else x for x in words))) for w in ways}
+
+
+def echo(t):
+    """A server that sends frames back: epoll, recv, send; or io_uring, plain, with registered or provided buffers."""
+    for size, count in ((104, 10000), (65536, 2000)):
+        for connections in (1, 16, 256):
+            t.compare("echo", f"{connections} connections, {size_name(size)}",
+                      ways_of(t, "echo", None, connections, size, t.count(count, connections),
+                              ways=("epoll", "uring", "fixed", "provided")))
+
+
+def append(t):
+    """Batches into a log file; the kernel's threads write them out later, at nobody's expense."""
+    for size, count in ((1024, 60000), (65536, 2000)):
+        t.compare("append", size_name(size),
+                  ways_of(t, "append", None, t.folder, size, t.count(count),
+                          ways=("pwrite", "gathered", "mapping", "ahead", "writeback", "uring", "uring8")))
+
+
+def flush(t):
+    """An append and fdatasync: what blocks that are there before save."""
+    t.compare("flush", "1 KiB", ways_of(t, "flush", None, t.folder, 1024, t.count(800),
+                                        ways=("grow", "ahead", "sized", "zeroed")))
+
+
+def cold(t):
+    """Chunks of 64 KiB that are not in memory; the times are those for which the thread can't serve others."""
+    for order in ("order", "random"):
+        t.compare("cold", order, ways_of(t, "cold", None, t.data, order, 65536, min(t.count(2000), t.given.mib * 14),
+                                         ways=("sendfile", "pread", "willneed", "uring")))
+
+
+def bulk(t):
+    """A stream out of the page cache, MSG_ZEROCOPY among the ways. Loopback copies in any case: no gain can show."""
+    for size, count in ((16384, 20000), (65536, 6000), (1 << 20, 500)):
+        t.compare("bulk", size_name(size), ways_of(t, "bulk", None, t.data, size, t.count(count),
+                                                   ways=("sendfile", "send", "zerocopy")))
+
+
+def pages(t):
+    """Batches of a log read through mappings (the log library), with other pages than the kernel's choice."""
+    t.compare("pages", "64 KiB", ways_of(t, "pages", None, t.data, 65536, t.count(10000),
+                                         ways=("plain", "populate", "willneed", "huge", "pread")))
+
+
+def rooms(t):
+    """Frames received into a pool of buffers, and CRCed."""
+    for size, count in ((4096, 40000), (65536, 6000)):
+        t.compare("rooms", size_name(size), ways_of(t, "rooms", None, size, t.count(count),
+                                                    ways=("pooled", "huge", "fresh")))
+
+
+def roundtrip(t):
+    """One request at a time: sleeping, polling without sleep, and threads on chosen CPUs."""
+    for pause, count in ((0, 10000), (200, 1500)):
+        t.compare("roundtrip", f"{pause} us between" if pause else "back to back",
+                  ways_of(t, "roundtrip", None, 128, t.count(count), pause,
+                          ways=("block", "spin", "always", "socket", "pinned", "together")))
+
+
+
 # ---- the whole
 
-TRIALS = {f.__name__: f for f in (fetch,)}
+TRIALS = {f.__name__: f for f in (fetch, echo, append, flush, cold, bulk, pages, rooms, roundtrip)}
 
 
 def conditions(t):

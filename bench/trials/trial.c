@@ -50,6 +50,8 @@ int trial_print(const struct result *r)
     if (r->times != NULL)
         printf(", \"p50_us\": %.2f, \"p99_us\": %.2f", (double)histogram_at(r->times, 0.5) / 1e3,
                (double)histogram_at(r->times, 0.99) / 1e3);
+    if (r->note != NULL)
+        printf(", \"note\": \"%s\"", r->note);
     printf("}\n");
     return r->wrong == 0 ? 0 : 1;
 }
@@ -289,6 +291,14 @@ int main(int argc, char **argv)
     } trials[] = {
         {"file", 2, make_file},
         {"fetch", 4, trial_fetch},
+        {"echo", 4, trial_echo},
+        {"append", 4, trial_append},
+        {"flush", 4, trial_flush},
+        {"cold", 5, trial_cold},
+        {"bulk", 4, trial_bulk},
+        {"pages", 4, trial_pages},
+        {"rooms", 3, trial_rooms},
+        {"roundtrip", 4, trial_roundtrip},
     };
     for (size_t i = 0; argc > 1 && i < COUNT_OF(trials); i++) {
         if (strcmp(argv[1], trials[i].name) == 0 && argc == trials[i].words + 2)

@@ -28,6 +28,7 @@ struct result {
     double seconds;
     struct cpu cpu;                /* of the broker's side, start and stop not counted */
     const struct histogram *times; /* NULL: no latencies */
+    const char *note;              /* NULL: nothing to be said */
 };
 
 NORETURN PRINTF(1, 2) void die(const char *format, ...);
@@ -52,6 +53,7 @@ struct served {
     _Atomic uint64_t wrong;
     _Atomic int skipped; /* errno of what is missing here */
     _Atomic int ready;
+    _Atomic int copied; /* what was to be sent without a copy was copied */
 };
 
 struct side {
@@ -94,3 +96,11 @@ void file_fill(int file, uint64_t size);
 /* ---- the trials: words after the name ---- */
 
 int trial_fetch(char **words);
+int trial_echo(char **words);
+int trial_append(char **words);
+int trial_flush(char **words);
+int trial_cold(char **words);
+int trial_bulk(char **words);
+int trial_pages(char **words);
+int trial_rooms(char **words);
+int trial_roundtrip(char **words);
