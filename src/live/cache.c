@@ -52,6 +52,7 @@ const struct match *cache_keep(struct cache *c, struct bytes subject, uint32_t h
     size_t size = names + owns + groups + members;
     struct cache_entry *e = victim(c, set, generation);
     e->generation = 0;
+    e->serial = ++c->serial;
     if (e->room < size) {
         size_t room = MAX(2 * e->room, (size + 63) / 64 * 64);
         if (c->bytes - e->room + room > CACHE_BYTES_MAX)

@@ -13,6 +13,7 @@ void tally_share(struct live_shard *s)
 {
     if (s->depth != 0)
         return;
+    s->untallied = false;
     struct shared_tally *to = &s->shared;
     uint64_t words[TALLY_WORDS];
     memcpy(words, &s->tally, sizeof words);

@@ -64,7 +64,8 @@ static void take_for_group(struct live_shard *s, const struct carried *c, const 
 static void take(struct live_shard *s, const struct carried *c, const struct live_message *msg)
 {
     struct scratch own = {0};
-    struct flight f = {.m = msg, .hash = c->hash};
+    struct flight f;
+    flight_begin(&f, msg, c->hash);
     const struct match *m = shard_look(s, msg->subject, c->hash, &own);
     bool late = msg->deadline_ms != 0 && message_expired(msg, shard_wall(s));
     s->depth++;
@@ -152,10 +153,7 @@ bool forward(struct live_shard *s, const struct address *to, struct flight *f)
         s->tally.no_memory++;
         return false;
     }
-    if (!s->flush_wanted) {
-        s->flush_wanted = true;
-        s->live->o.want_flush(s->live->o.context, (int)s->index);
-    }
+    shard_want_flush(s);
     lane_holds(l, to->blocks, &f->held);
     return true;
 }
@@ -166,6 +164,8 @@ void live_flush(struct live_shard *s)
     for (int i = 0; i < s->live->o.shard_count; i++)
         if (s->lanes[i].batch != NULL)
             batch_post(&s->lanes[i]);
+    if (s->untallied)
+        tally_share(s);
 }
 
 /* ---- room ---- */

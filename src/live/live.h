@@ -87,6 +87,7 @@ struct live_shard;
 struct live_node;
 struct live_backlog;
 struct live_sub;
+struct cache_entry;
 
 /* What a delivery came to. */
 enum live_taken {
@@ -154,6 +155,16 @@ struct live_reach {
  * message past its deadline reaches nobody. */
 void live_publish(struct live_shard *s, const struct live_message *m, const void *but_not,
                   struct live_reach *reach);
+
+/* The same from one who publishes to a subject again and again: where it went last. Zeroed: not
+ * known. The caller zeroes it when the subject is another one. Figures are shown by live_flush. */
+struct live_aim {
+    const struct cache_entry *entry;
+    uint64_t serial;
+    uint32_t hash;
+};
+void live_publish_again(struct live_shard *s, const struct live_message *m, struct live_aim *aim,
+                        const void *but_not, struct live_reach *reach);
 
 /* Whether anyone, on any shard, would get a message with this literal subject. */
 bool live_interest(struct live_shard *s, struct bytes subject);

@@ -109,6 +109,7 @@ static inline bool token_is(struct bytes token, char wildcard)
 
 struct cache_entry {
     uint64_t generation; /* 0: nothing */
+    uint64_t serial;     /* which of the shard's look-ups it is of */
     struct match m;      /* in `memory`, behind the subject */
     uint8_t *memory;
     size_t room;
@@ -119,6 +120,7 @@ struct cache {
     uint32_t tags[CACHE_SETS][CACHE_WAYS];
     struct cache_entry entries[CACHE_SETS][CACHE_WAYS];
     size_t bytes;
+    uint64_t serial; /* of the last look-up that was kept */
     uint32_t turn; /* which way is given up next */
 };
 
@@ -197,6 +199,7 @@ struct live_shard {
     struct scratch scratch;
     struct live_account untold; /* total of subscriptions that have none */
     bool flush_wanted;
+    bool untallied;           /* the tally was not shared since it changed; live_flush does it */
     bool room_made;           /* a full subscription got room or left, nobody was told yet */
     bool held;                /* a publisher is held because of a full subscription of ours */
     struct lane *lanes;       /* to each shard; its own place is unused */
@@ -238,6 +241,14 @@ static inline int64_t shard_wall(const struct live_shard *s)
     return s->live->o.wall_ms(s->live->o.context, (int)s->index);
 }
 
+static inline void shard_want_flush(struct live_shard *s)
+{
+    if (s->flush_wanted)
+        return;
+    s->flush_wanted = true;
+    s->live->o.want_flush(s->live->o.context, (int)s->index);
+}
+
 /* Lets other threads see the tally, once nothing is being worked on. */
 void tally_share(struct live_shard *s);
 
@@ -246,16 +257,30 @@ void tally_share(struct live_shard *s);
 /* A publication while it goes round; `kept` is a copy with a hold, made when one is needed. */
 struct flight {
     const struct live_message *m;
-    struct live_message kept; /* hold NULL: not made */
     struct live_held held;    /* what its publisher is to be held by */
     uint32_t longest;         /* backlog of the subscription that `held` names */
     uint32_t hash;            /* of its subject */
     uint32_t shards;          /* others that it goes to, about; 0: not known */
+    struct live_message kept; /* hold NULL: not made, and nothing of it is set */
 };
+
+static inline void flight_begin(struct flight *f, const struct live_message *m, uint32_t hash)
+{
+    f->m = m;
+    f->held = (struct live_held){0};
+    f->longest = 0;
+    f->hash = hash;
+    f->shards = 0;
+    f->kept.hold = NULL;
+}
 
 /* The message with a hold; NULL: no memory. */
 const struct live_message *flight_kept(struct flight *f);
-static inline void flight_end(struct flight *f) { store_hold_drop(f->kept.hold); }
+static inline void flight_end(struct flight *f)
+{
+    if (unlikely(f->kept.hold != NULL))
+        store_hold_drop(f->kept.hold);
+}
 
 /* ---- backlog ---- */
 

@@ -192,11 +192,32 @@ const struct match *shard_look(struct live_shard *s, struct bytes subject, uint3
     return m != NULL ? m : &x->m;
 }
 
+/* The same for a subject that was looked up before, as long as that stands. */
+static const struct match *look_again(struct live_shard *s, struct bytes subject,
+                                      struct live_aim *aim, struct scratch *own)
+{
+    const struct live_tree *t = &s->live->tree;
+    const struct cache_entry *e = aim->entry;
+    if (likely(e != NULL && e->serial == aim->serial &&
+               e->generation == atomic_load_explicit(&t->generation, memory_order_acquire))) {
+        s->tally.cache_hits++;
+        return &e->m;
+    }
+    aim->hash = subject_hash(subject);
+    const struct match *m = shard_look(s, subject, aim->hash, own);
+    aim->entry = NULL;
+    if (m != &own->m && m != &s->scratch.m) {
+        aim->entry = container_of(m, struct cache_entry, m);
+        aim->serial = aim->entry->serial;
+    }
+    return m;
+}
+
 static void publish(struct live_shard *s, struct flight *f, const struct match *m,
                     const void *but_not, struct live_reach *reach)
 {
     uint64_t reached = 0, others = m->others;
-    f->shards = (uint32_t)__builtin_popcountll(others) + m->group_count;
+    f->shards = (others != 0) + ((others & (others - 1)) != 0) + m->group_count;
     reach->delivered = deliver_plain(s, m, f, but_not);
     while (others != 0) {
         struct address to = {.shard = (uint32_t)__builtin_ctzll(others)};
@@ -212,7 +233,7 @@ static void publish(struct live_shard *s, struct flight *f, const struct match *
         else if (shard >= 0)
             reached |= (uint64_t)1 << shard;
     }
-    reach->forwarded = (uint32_t)__builtin_popcountll(reached);
+    reach->forwarded = reached == 0 ? 0 : (uint32_t)__builtin_popcountll(reached);
 }
 
 static COLD void hold_publisher(struct live_shard *s, const struct flight *f,
@@ -226,29 +247,43 @@ static COLD void hold_publisher(struct live_shard *s, const struct flight *f,
     reach->blocked = (reach->held.full | reach->held.behind) != 0;
 }
 
-void live_publish(struct live_shard *s, const struct live_message *m, const void *but_not,
-                  struct live_reach *reach)
+static void publish_at(struct live_shard *s, const struct live_message *m, struct live_aim *aim,
+                       const void *but_not, struct live_reach *reach)
 {
     *reach = (struct live_reach){0};
     s->tally.published++;
     s->tally.bytes_published += m->headers.size + m->payload.size;
     if (m->subject.size == 0 || m->subject.size > LIVE_SUBJECT_MAX ||
-        (m->deadline_ms != 0 && message_expired(m, shard_wall(s)))) {
-        tally_share(s);
+        (m->deadline_ms != 0 && message_expired(m, shard_wall(s))))
         return;
-    }
     struct scratch own = {0};
-    struct flight f = {.m = m, .hash = subject_hash(m->subject)};
-    const struct match *match = shard_look(s, m->subject, f.hash, &own);
+    struct flight f;
+    const struct match *match = look_again(s, m->subject, aim, &own);
+    flight_begin(&f, m, aim->hash);
     s->depth++;
     publish(s, &f, match, but_not, reach);
     s->depth--;
     if (unlikely((f.held.full | f.held.behind) != 0))
         hold_publisher(s, &f, reach);
     flight_end(&f);
-    if (own.m.own != NULL || own.m.groups != NULL)
+    if (unlikely(own.m.own != NULL || own.m.groups != NULL))
         scratch_fini(&own);
+}
+
+void live_publish(struct live_shard *s, const struct live_message *m, const void *but_not,
+                  struct live_reach *reach)
+{
+    struct live_aim aim = {0};
+    publish_at(s, m, &aim, but_not, reach);
     tally_share(s);
+}
+
+void live_publish_again(struct live_shard *s, const struct live_message *m, struct live_aim *aim,
+                        const void *but_not, struct live_reach *reach)
+{
+    publish_at(s, m, aim, but_not, reach);
+    s->untallied = true;
+    shard_want_flush(s);
 }
 
 bool live_interest(struct live_shard *s, struct bytes subject)

@@ -20,7 +20,7 @@ void nats_answer(struct nats_shard *h, struct bytes reply, struct bytes headers,
     struct live_message m = {.subject = reply, .headers = headers, .payload = payload,
                              .offset = -1, .timestamp_ms = h->shard->wall_ms};
     if (reply.size > 0 && reply.size <= LIVE_SUBJECT_MAX)
-        nats_fan_out(h, &m, NULL, &reach);
+        nats_fan_out(h, &m, NULL, NULL, &reach);
 }
 
 void nats_answer_status(struct nats_shard *h, struct bytes reply, const char *status)

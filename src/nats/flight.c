@@ -141,7 +141,7 @@ static bool send(struct flight *f, const struct log_record *r)
     print_reply(f, r, stat.stable_offset - 1 - r->offset, reply, sizeof reply);
     m.subject = bytes_of(c->subject);
     m.reply = bytes_of(reply);
-    nats_fan_out(h, &m, NULL, &reach);
+    nats_fan_out(h, &m, NULL, NULL, &reach);
     if (reach.delivered == 0 && reach.forwarded == 0) {
         f->deliveries--;
         return false;

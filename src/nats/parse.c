@@ -180,3 +180,93 @@ enum nats_parsed nats_parse(struct bytes in, const struct nats_limits *limits, s
         return take_publish(in, line, words, count, limits, op, used, want);
     return take_words(words, count, op);
 }
+
+/* ---- the quick way ---- */
+
+/* The end of a word: the first byte that is not above a blank, or the end. */
+static inline const uint8_t *word_end(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end && *at > ' ')
+        at++;
+    return at;
+}
+
+/* Digits from `*at` on; -1: none, or too many. */
+static inline int64_t take_number(const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *from = *at, *to = from;
+    int64_t n = 0;
+    for (; to < end && (uint8_t)(*to - '0') <= 9; to++)
+        n = n * 10 + (*to - '0');
+    *at = to;
+    return to == from || to - from > DIGITS_MAX ? -1 : n;
+}
+
+static inline bool is_crlf(const uint8_t *at)
+{
+    return at[0] == '\r' && at[1] == '\n';
+}
+
+/* A reply subject may stand before the sizes: it is one when a blank follows what must be the last
+ * size otherwise. */
+static bool take_sizes(const uint8_t **line, const uint8_t *end, bool headers, struct nats_op *op,
+                       int64_t *header, int64_t *total)
+{
+    const uint8_t *at = *line, *stop = end;
+    int words = headers ? 2 : 1, seen = 0;
+    for (const uint8_t *w = at; seen <= words; w = stop + 1) {
+        stop = word_end(w, end);
+        if (stop == end || stop == w)
+            return false;
+        seen++;
+        if (*stop != ' ')
+            break;
+    }
+    if (seen == words + 1) {
+        const uint8_t *reply_end = word_end(at, end);
+        op->reply = (struct bytes){at, (size_t)(reply_end - at)};
+        at = reply_end + 1;
+    } else if (seen != words) {
+        return false;
+    }
+    *header = headers ? take_number(&at, end) : 0;
+    if (headers && *at++ != ' ')
+        return false;
+    *total = take_number(&at, end);
+    *line = at;
+    return at == stop && *header >= 0 && *total >= *header;
+}
+
+bool nats_parse_quick(struct bytes in, const struct nats_limits *limits, struct bytes last,
+                      struct nats_op *op, size_t *used)
+{
+    bool headers = in.size > 0 && in.at[0] == 'H';
+    const uint8_t *at = in.at + headers, *end = in.at + in.size;
+    if (end - at < 12 || memcmp(at, "PUB ", 4) != 0)
+        return false;
+    const uint8_t *subject = at += 4;
+    bool again = last.size > 0 && (size_t)(end - at) > last.size && at[last.size] == ' ' &&
+                 memcmp(at, last.at, last.size) == 0;
+    at = again ? at + last.size : word_end(at, end);
+    if (at == end || at == subject || *at != ' ')
+        return false;
+    op->subject = (struct bytes){subject, (size_t)(at - subject)};
+    const uint8_t *sizes = ++at;
+    int64_t header = 0, total = headers ? -1 : take_number(&at, end);
+    op->reply = (struct bytes){0};
+    if (total < 0 || at == end || *at != '\r') { /* with a reply or headers */
+        at = sizes;
+        if (!take_sizes(&at, end, headers, op, &header, &total))
+            return false;
+    }
+    if (end - at < total + 4 || !is_crlf(at) || !is_crlf(at + 2 + total) ||
+        (size_t)total > limits->payload || (size_t)(at - subject) > limits->control_line)
+        return false;
+    at += 2;
+    op->verb = headers ? NATS_HPUB : NATS_PUB;
+    op->again = again;
+    op->headers = (struct bytes){at, (size_t)header};
+    op->payload = (struct bytes){at + header, (size_t)(total - header)};
+    *used = (size_t)(at + total + 2 - in.at);
+    return true;
+}

@@ -33,10 +33,16 @@ struct nats_op {
     struct bytes subject, reply, queue, sid;  /* size 0: none */
     struct bytes headers, payload;
     int64_t max;                              /* of UNSUB; 0: none */
+    bool again;                               /* nats_parse_quick: the subject is `last` */
 };
 
 /* With NATS_PARSED *used is the operation's size, payload included. */
 enum nats_parsed nats_parse(struct bytes in, const struct nats_limits *limits, struct nats_op *op,
                             size_t *used, size_t *want);
+
+/* The same for what comes most: a PUB or HPUB as clients write it, all of it there. Looks first
+ * whether its subject is `last` (size 0: none). False: nats_parse says what it is. */
+bool nats_parse_quick(struct bytes in, const struct nats_limits *limits, struct bytes last,
+                      struct nats_op *op, size_t *used);
 
 #endif

@@ -102,6 +102,20 @@ struct nats_subs {
     uint32_t mask, count;         /* mask 0: no table yet */
 };
 
+/* What is known of the subject that a connection published to last, as long as the view of the
+ * topics, the settings and the user are those it was found with. */
+#define NATS_LAST_SIZE 96
+struct nats_last {
+    uint32_t size;                /* 0: nothing */
+    bool simple;                  /* it may publish there, to no topic, without a time to live */
+    const struct view *view;
+    uint64_t serial;              /* of the view's image: addresses come again */
+    const struct config *config;
+    const struct nats_user *user;
+    struct live_aim aim;
+    uint8_t subject[NATS_LAST_SIZE];
+};
+
 struct nats_session {
     struct link *link;
     struct nats_shard *home;
@@ -120,6 +134,7 @@ struct nats_session {
     uint64_t sent_mark;           /* while pressed: what was sent when there was progress last */
     int64_t mark_ns;
     uint64_t stall_mark;          /* what it had published when it was slowed last */
+    struct nats_last last;
     struct partition *slow_for;   /* held; it publishes there, and is slowed until there is room */
     int64_t slow_until;           /* monotonic ns: or until then */
     uint8_t protocol, pings_out;
@@ -204,9 +219,10 @@ void nats_overflowed(struct live_sub *sub);
 
 /* ---- publish.c ---- */
 
-/* Large ones get a hold first: then all who get it share one copy. */
-void nats_fan_out(struct nats_shard *h, const struct live_message *m, const void *but_not,
-                  struct live_reach *reach);
+/* Large ones get a hold first: then all who get it share one copy. `aim`: of one that publishes to
+ * this subject again and again, or NULL. */
+void nats_fan_out(struct nats_shard *h, const struct live_message *m, struct live_aim *aim,
+                  const void *but_not, struct live_reach *reach);
 void nats_publish(struct nats_session *s, const struct nats_op *op);
 void nats_hold(struct nats_session *s, const struct live_held *by);
 void nats_go_on(struct nats_shard *h); /* those held that have room again */

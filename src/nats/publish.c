@@ -5,6 +5,8 @@
  */
 #include "nats/policy.h"
 
+#include "broker/broker.h"
+
 #include <stdio.h>
 
 static COLD void denied(struct nats_session *s, struct bytes subject)
@@ -73,37 +75,111 @@ void nats_go_on(struct nats_shard *h)
     }
 }
 
-void nats_fan_out(struct nats_shard *h, const struct live_message *m, const void *but_not,
-                  struct live_reach *reach)
+static void hand_over(struct nats_shard *h, const struct live_message *m, struct live_aim *aim,
+                      const void *but_not, struct live_reach *reach)
+{
+    if (aim != NULL)
+        live_publish_again(h->live, m, aim, but_not, reach);
+    else
+        live_publish(h->live, m, but_not, reach);
+}
+
+void nats_fan_out(struct nats_shard *h, const struct live_message *m, struct live_aim *aim,
+                  const void *but_not, struct live_reach *reach)
 {
     struct live_message held;
     if (likely(m->payload.size < NATS_LEND_BYTES) || live_message_copy(m, &held) != OUT_OK) {
-        live_publish(h->live, m, but_not, reach);
+        hand_over(h, m, aim, but_not, reach);
         return;
     }
-    live_publish(h->live, &held, but_not, reach);
+    hand_over(h, &held, aim, but_not, reach);
     store_hold_drop(held.hold);
 }
 
-static void route(struct nats_session *s, const struct nats_op *op)
+/* ---- the same subject again ---- */
+
+static uint64_t serial_of(const struct view *v)
+{
+    return v == NULL ? 0 : v->image->serial;
+}
+
+static const struct config *config_of(const struct nats *n)
+{
+    return n->broker == NULL ? NULL : broker_config(n->broker);
+}
+
+/* What is published there goes to subscribers and nowhere else, and nothing is to be asked. */
+static bool is_simple(const struct nats_session *s)
+{
+    const struct nats_last *last = &s->last;
+    const struct view *v = s->home->shard->view;
+    return last->simple && last->view == v && last->serial == serial_of(v) &&
+           last->user == s->user && last->config == config_of(s->home->nats);
+}
+
+static void remember_simple(struct nats_session *s, struct bytes subject)
+{
+    struct nats_last *last = &s->last;
+    const struct view *v = s->home->shard->view;
+    last->size = 0;
+    last->simple = false;
+    last->aim = (struct live_aim){0};
+    if (subject.size == 0 || subject.size > NATS_LAST_SIZE ||
+        (s->user != NULL && s->user->permissions != NULL) ||
+        (s->pedantic && live_subject_kind(subject) != LIVE_LITERAL)) /* told each time */
+        return;
+    memcpy(last->subject, subject.at, subject.size);
+    last->size = (uint32_t)subject.size;
+    last->view = v;
+    last->serial = serial_of(v);
+    last->config = config_of(s->home->nats);
+    last->user = s->user;
+    last->simple = true;
+}
+
+static void route_live(struct nats_session *s, const struct nats_op *op,
+                       const struct live_message *m, struct live_aim *aim)
+{
+    struct live_reach reach;
+    nats_fan_out(s->home, m, aim, s->echo ? NULL : s, &reach);
+    if (unlikely(reach.blocked))
+        nats_hold(s, &reach.held);
+    if (unlikely(reach.delivered == 0 && reach.forwarded == 0) && op->reply.size > 0 &&
+        s->no_responders)
+        no_responders(s, op);
+}
+
+static void route(struct nats_session *s, const struct nats_op *op, bool simple)
 {
     struct nats *n = s->home->nats;
     int64_t now = s->home->shard->wall_ms;
-    struct live_reach reach = {0};
     struct live_message m = {.subject = op->subject, .reply = op->reply, .headers = op->headers,
                              .payload = op->payload, .offset = -1, .timestamp_ms = now};
     if (op->headers.size > 0)
         m.deadline_ms = nats_deadline(op->headers, now);
+    if (likely(simple)) {
+        route_live(s, op, &m, &s->last.aim);
+        return;
+    }
     int64_t ttl = nats_policy_ttl(n, op->subject);
     if (unlikely(ttl >= 0) && nats_header(op->headers, NATS_TTL).size == 0)
         m.deadline_ms = now + ttl;
     if (n->publish_topic != NULL && n->publish_topic(s, &m))
         return;
-    nats_fan_out(s->home, &m, s->echo ? NULL : s, &reach);
-    if (unlikely(reach.blocked))
-        nats_hold(s, &reach.held);
-    if (reach.delivered == 0 && reach.forwarded == 0 && op->reply.size > 0 && s->no_responders)
-        no_responders(s, op);
+    if (ttl < 0 && (op->subject.size == 0 || op->subject.at[0] != '$'))
+        remember_simple(s, op->subject);
+    route_live(s, op, &m, NULL);
+}
+
+/* Whether it may be published; says so when it may not. A wildcard is told of and routed. */
+static bool admitted(struct nats_session *s, const struct nats_op *op)
+{
+    if (unlikely(s->pedantic) && live_subject_kind(op->subject) != LIVE_LITERAL)
+        nats_error(s, "Invalid Publish Subject");
+    if (likely(may_publish(s, op->subject)))
+        return true;
+    denied(s, op->subject);
+    return false;
 }
 
 void nats_publish(struct nats_session *s, const struct nats_op *op)
@@ -113,18 +189,15 @@ void nats_publish(struct nats_session *s, const struct nats_op *op)
         nats_end(s, NULL);
         return;
     }
-    if (unlikely(s->pedantic) && live_subject_kind(op->subject) != LIVE_LITERAL)
-        nats_error(s, "Invalid Publish Subject");
     s->in_messages++;
     s->in_bytes += total;
     nats_count(s->home, NATS_IN_MESSAGES, 1);
     nats_count(s->home, NATS_IN_BYTES, total);
-    if (unlikely(!may_publish(s, op->subject))) {
-        denied(s, op->subject);
+    bool simple = op->again && is_simple(s);
+    if (unlikely(!simple) && !admitted(s, op))
         return;
-    }
     if (unlikely(s->verbose))
         nats_say(s, bytes_of("+OK\r\n"));
     if (likely(op->subject.size <= LIVE_SUBJECT_MAX))
-        route(s, op);
+        route(s, op, simple);
 }

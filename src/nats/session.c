@@ -207,13 +207,16 @@ static size_t received(struct link *l, struct bytes in, size_t *want)
         size_t used = 0;
         if (unlikely(!s->authorized) && !admitted(s, in.at[at]))
             break;
-        enum nats_parsed p = nats_parse((struct bytes){in.at + at, in.size - at}, limits, &op,
-                                        &used, want);
-        if (p == NATS_MORE)
-            return at;
-        if (p != NATS_PARSED) {
-            refuse(s, p);
-            break;
+        struct bytes rest = {in.at + at, in.size - at};
+        if (!nats_parse_quick(rest, limits, bytes_view(s->last.subject, s->last.size), &op,
+                              &used)) {
+            enum nats_parsed p = nats_parse(rest, limits, &op, &used, want);
+            if (p == NATS_MORE)
+                return at;
+            if (p != NATS_PARSED) {
+                refuse(s, p);
+                break;
+            }
         }
         at += used;
         carry_out(s, &op);

@@ -117,7 +117,7 @@ static enum nats_walk publish(void *context, const struct log_record *r)
                           &m))
         return NATS_WALK_ON;
     m.deadline_ms = nats_record_deadline(r, now->topic->topic->config.message_ttl_ms);
-    nats_fan_out(h, &m, NULL, &reach);
+    nats_fan_out(h, &m, NULL, NULL, &reach);
     now->full = reach.blocked;
     if (unlikely(reach.blocked))
         now->tap->held_by = reach.held;

@@ -116,6 +116,27 @@ def subjects_of_a_topic(w):
     n.close()
 
 
+def a_subject_becomes_a_topics(w):
+    """A connection that publishes to one subject all the time finds out when that is another's business."""
+    n, mine = w.nats(), f"later-{w.number + 1}.x"
+    sid = n.subscribe(mine)
+
+    def publish(text):
+        n.send(b"PUB %s %d\r\n%s\r\n" % (mine.encode(), len(text), text) * 3)
+        assert [n.next(sid=sid).payload for _ in "123"] == [text] * 3
+    publish(b"live")
+    topic = w.topic(1, live_subjects=f"later-{w.number + 1}.>")
+
+    def stored():
+        publish(b"stored")
+        return [r.value for r in w.all(topic)]
+    found = wait_until(stored, 10, "the topic has what is published to its subject")
+    assert set(found) == {b"stored"} and len(found) % 3 == 0, found
+    publish(b"more")
+    assert [r.value for r in w.all(topic)] == found + [b"more"] * 3
+    n.close()
+
+
 def topics_in_memory(w):
     topic, n = w.topic(2, storage_class="memory"), w.nats()
     sid = n.subscribe(topic)
@@ -373,7 +394,8 @@ def requests_that_make_no_sense(w):
     n.close()
 
 
-CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic, topics_in_memory,
+CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic, a_subject_becomes_a_topics,
+         topics_in_memory,
          messages_say_where_they_are,
          compacted_topics_keep_the_last_of_a_subject, both_doors_at_once, what_was_answered_survives_a_kill, replay,
          expired_records_are_not_replayed, consumers_repeat_until_acknowledged, dead_letters,

@@ -54,6 +54,7 @@ struct model {
     int mail_first[WORLD_SHARDS], mail_last[WORLD_SHARDS];
     uint32_t next_id, alive_for_staying;
     int flushing;             /* shard + 1 */
+    struct live_aim aims[WORLD_SHARDS][8]; /* by subject */
     uint8_t by_group[IDS][2 * 12]; /* times a group's members got a message */
 };
 
@@ -61,7 +62,7 @@ static struct model m;
 
 static const char *const patterns[] = {"a", "a.b", "a.*", "*.b", ">", "a.>", "*.*.c", "a.b.c",
                                        "a.*.>", "b.>", "*", "b.b"};
-static const char *const subjects[] = {"a", "b", "a.b", "a.c", "b.b", "a.b.c", "b.a.c", "a.a.a.a"};
+static const char *const subjects[8] = {"a", "b", "a.b", "a.c", "b.b", "a.b.c", "b.a.c", "a.a.a.a"};
 static const char *const queues[] = {"q", "r"};
 
 static uint32_t any(uint32_t below)
@@ -196,6 +197,16 @@ static bool plain_taker(const struct mirror *t, int shard, int subject)
 
 /* ---- steps ---- */
 
+static void step_flush(int shard)
+{
+    if (!m.world.flush_wanted[shard])
+        return;
+    m.world.flush_wanted[shard] = false;
+    m.flushing = shard + 1;
+    live_flush(world_shard(&m.world, shard));
+    m.flushing = 0;
+}
+
 static void step_publish(void)
 {
     int shard = (int)any((uint32_t)m.world.shard_count), subject = (int)any(COUNT_OF(subjects));
@@ -230,11 +241,18 @@ static void step_publish(void)
             (*lane)[(*count)++] = (struct parcel){id, deadline_ms, subject};
         }
     }
-    live_publish(world_shard(&m.world, shard), &msg, quiet, &reach);
+    bool again = any(2) == 0;
+    if (again)
+        live_publish_again(world_shard(&m.world, shard), &msg, &m.aims[shard][subject], quiet,
+                           &reach);
+    else
+        live_publish(world_shard(&m.world, shard), &msg, quiet, &reach);
     expect(held == reach.blocked); /* groups have no LIVE_BLOCK members here */
     expect(!reach.blocked || !live_room_for(world_shard(&m.world, shard), &reach.held));
     expect(!plain_elsewhere || reach.forwarded > 0);
     expect(!reach.blocked || !live_room(world_shard(&m.world, shard)));
+    if (again)
+        step_flush(shard); /* then its figures are shown */
 }
 
 static void step_mail(void)
@@ -324,16 +342,6 @@ static void posted(int to)
     m.mail[to][last].parcels = m.lanes[from][to];
     m.lane_count[from][to] = 0;
     m.lanes[from][to] = NULL;
-}
-
-static void step_flush(int shard)
-{
-    if (!m.world.flush_wanted[shard])
-        return;
-    m.world.flush_wanted[shard] = false;
-    m.flushing = shard + 1;
-    live_flush(world_shard(&m.world, shard));
-    m.flushing = 0;
 }
 
 static void examine(void)

@@ -3,6 +3,8 @@
 #include "tap.h"
 #include "world.h"
 
+#include <stdio.h>
+
 void test_patterns_get_what_they_match(void)
 {
     struct world w;
@@ -78,6 +80,46 @@ void test_no_echo_to_the_owner(void)
     struct taker *all[] = {&a, &b, &c, &d};
     for (int i = 0; i < 4; i++)
         live_unsubscribe(&all[i]->sub);
+    world_stop(&w);
+}
+
+/* What a publisher remembers of its subject is true only as long as nothing changed. */
+void test_again_to_whoever_is_there_now(void)
+{
+    struct world w;
+    struct taker a = {0}, b = {0}, c = {0};
+    struct live_aim aim = {0};
+    struct live_reach reach;
+    struct live_figures f;
+    struct live_message m = {.subject = bytes_of("x"), .payload = bytes_of("1")};
+    world_start(&w, 2, 0);
+    struct live_shard *s = world_shard(&w, 0);
+    live_publish_again(s, &m, &aim, NULL, &reach);
+    expect(reach.delivered == 0 && reach.forwarded == 0);
+    taker_start(&w, &a, 0, "x", NULL);
+    for (int i = 0; i < 2; i++)
+        live_publish_again(s, &m, &aim, NULL, &reach);
+    expect_eq(reach.delivered, 1);
+    taker_start(&w, &b, 0, "*", NULL);
+    taker_start(&w, &c, 1, "*", NULL);
+    live_publish_again(s, &m, &aim, NULL, &reach);
+    expect(reach.delivered == 2 && reach.forwarded == 1);
+    for (int i = 0; i < 5000; i++) { /* its place in the cache is taken by others */
+        char subject[16];
+        snprintf(subject, sizeof subject, "y.%d", i);
+        world_publish(&w, 0, subject, "0");
+    }
+    live_publish_again(s, &m, &aim, NULL, &reach);
+    expect(reach.delivered == 2 && reach.forwarded == 1);
+    live_unsubscribe(&a.sub);
+    live_publish_again(s, &m, &aim, NULL, &reach);
+    expect(reach.delivered == 1 && reach.forwarded == 1);
+    world_settle(&w);
+    live_figures(w.live, &f);
+    expect_eq(f.published, 5006);
+    expect(a.count == 4 && c.count == 3);
+    live_unsubscribe(&b.sub);
+    live_unsubscribe(&c.sub);
     world_stop(&w);
 }
 

@@ -3,6 +3,8 @@
 #include "nats/parse.h"
 #include "tap.h"
 
+#include <stdlib.h>
+
 static const struct nats_limits limits = {.control_line = 64, .payload = 100};
 
 static enum nats_parsed parse(const char *text, struct nats_op *op, size_t *used, size_t *want)
@@ -162,4 +164,80 @@ void test_wants_the_whole_payload_at_once(void)
     expect_eq(want, 11 + 5);
     expect_eq(parse("PUB foo 3", &op, &used, &want), NATS_MORE);
     expect_eq(want, 0);
+}
+
+/* What the quick way says, nats_parse says too; and what it leaves to nats_parse, cut or not. */
+static bool quick_agrees(const char *text, size_t size, struct bytes last)
+{
+    struct nats_op a = {0}, b = {0};
+    size_t used_a = 0, used_b = 0, want = 0;
+    uint8_t *exact = malloc(size + 1); /* so that a byte too far is seen by the sanitizer */
+    memcpy(exact, text, size);
+    exact = realloc(exact, size == 0 ? 1 : size);
+    struct bytes in = {exact, size};
+    bool quick = nats_parse_quick(in, &limits, last, &a, &used_a);
+    enum nats_parsed long_way = nats_parse(in, &limits, &b, &used_b, &want);
+    if (quick) {
+        expect_eq(long_way, NATS_PARSED);
+        expect(a.verb == b.verb && used_a == used_b);
+        expect(a.subject.at == b.subject.at && a.subject.size == b.subject.size);
+        expect(a.reply.size == b.reply.size);
+        expect(a.reply.size == 0 || a.reply.at == b.reply.at);
+        expect(a.headers.size == b.headers.size && a.payload.at == b.payload.at);
+        expect(a.payload.size == b.payload.size);
+        expect_eq(a.again, bytes_equal(a.subject, last));
+    }
+    free(exact);
+    return quick;
+}
+
+void test_the_quick_way_agrees(void)
+{
+    static const char *const taken[] = {
+        "PUB foo 5\r\nhello\r\n", "PUB foo 0\r\n\r\n", "PUB foo 05\r\nhello\r\nPUB",
+        "PUB foo 3 5\r\nhello\r\n", "PUB foo a.b 5\r\nhello\r\n",
+        "PUB foo.b 1\r\na\r\nPING\r\n", "HPUB foo 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        "HPUB foo r 12 14\r\nNATS/1.0\r\n\r\nhi\r\n"};
+    static const char *const left[] = {
+        "PUB  foo 5\r\nhello\r\n", "pub foo 5\r\nhello\r\n", "PUB foo 5 \r\nhello\r\n",
+        "PUB foo\t5\r\nhello\r\n", "PUB foo 5\nhello\r\n", "PUB foo 5\r\nhello\rX",
+        "PUB foo -5\r\nhello\r\n", "PUB foo 0000000005\r\nhello\r\n",
+        "PUB foo 5x\r\nhello\r\n", "PUB foo 101\r\nhello\r\n", "PUB foo a b 5\r\nhello\r\n",
+        "HPUB foo 13 12\r\nNATS/1.0\r\n\r\n\r\n", "HPUB foo 12\r\nNATS/1.0\r\n\r\n\r\n",
+        "PUB f\ro 5\r\nhello\r\n", "PUB  5\r\nhello\r\n", "PUB foo 5\r\nhello!\r\n", "PING\r\n",
+        "SUB foo 12345678\r\n", "PUBS foo 5\r\nhello\r\n",
+        "PUB aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 5\r\nhello\r\n"};
+    struct bytes lasts[] = {{0}, bytes_of("foo"), bytes_of("fo"), bytes_of("foo.b")};
+    for (size_t l = 0; l < COUNT_OF(lasts); l++) {
+        for (size_t i = 0; i < COUNT_OF(taken); i++) {
+            size_t size = strlen(taken[i]);
+            expect(quick_agrees(taken[i], size, lasts[l]));
+            for (size_t cut = 0; cut < size; cut++)
+                (void)quick_agrees(taken[i], cut, lasts[l]);
+        }
+        for (size_t i = 0; i < COUNT_OF(left); i++)
+            for (size_t cut = 0; cut <= strlen(left[i]); cut++)
+                expect(!quick_agrees(left[i], cut, lasts[l]));
+    }
+}
+
+/* Any bytes put together of what the protocol is made of. */
+void test_the_quick_way_agrees_on_anything(void)
+{
+    static const char *const parts[] = {
+        "5\r\nhello\r\n", "PUB ", "foo", "foo.b ", " ", "\t", "5", "12 ", "\n", "hello", "\r",
+        "HPUB ", "NATS/1.0\r\n\r\n", "5\r\n", "0", "  "};
+    uint32_t random = 1, quick = 0;
+    for (int round = 0; round < 200000; round++) {
+        char text[160] = "PUB foo ";
+        size_t size = round % 2 == 0 ? 8 : 0;
+        for (int i = 0; i < 7; i++) {
+            random = random * 1664525u + 1013904223u;
+            const char *part = parts[(random >> 16) % COUNT_OF(parts)];
+            memcpy(text + size, part, strlen(part));
+            size += strlen(part);
+        }
+        quick += quick_agrees(text, size, bytes_of("foo"));
+    }
+    expect(quick > 100);
 }
