@@ -73,6 +73,7 @@ SUITES = {
     "faults": (script("tests/faults/run.py"), 300),
     "dirs": (script("tests/dirs/run.py"), 120),
     "configs": (script("tests/configs/run.py"), 120),
+    "configs-broker": (script("tests/configs/brokers.py"), 120),
     "crash": (script("tests/crash/run.py", "--rounds", "200"), 700),
     "crash-dirs": (script("tests/crash/run.py", "--rounds", "20", "--dirs", "3"), 150),
     "crash-no-flush": (script("tests/crash/run.py", "--rounds", "20", "--flush", "none",
@@ -104,8 +105,8 @@ LISTS = {
     "tsan": TSAN,
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "live-txn", "probe-old", "probe-more", "batches",
-             "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "real", "bench-java", "bench-native",
-             *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
+             "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "configs-broker", "real", "bench-java",
+             "bench-native", *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
     "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
 

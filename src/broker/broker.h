@@ -188,6 +188,13 @@ void broker_flush_soon(struct partition *p);
 /* Any: reads the file of settings again and lets it take effect, all or nothing; the log says
  * what came of it. */
 void broker_reload(struct broker *b);
+/* Before the start: `changed` runs at once, and on the control thread after each change of the
+ * broker's settings. One for the process. */
+struct broker_settings_watch {
+    void (*changed)(void *context, const struct config *c);
+    void *context;
+};
+void broker_watch_settings(struct broker *b, const struct broker_settings_watch *w);
 
 /* ---- control thread ---- */
 

@@ -58,6 +58,14 @@ void control_config_set(struct broker *b, struct config *c)
     b->configs[b->config_count++] = c;
     atomic_store(&b->config, c);
     watch_level_set((enum watch_level)c->log_level);
+    if (b->watch.changed != NULL)
+        b->watch.changed(b->watch.context, c);
+}
+
+void broker_watch_settings(struct broker *b, const struct broker_settings_watch *w)
+{
+    b->watch = *w;
+    w->changed(w->context, atomic_load(&b->config));
 }
 
 void control_refresh_config(struct broker *b)

@@ -36,6 +36,7 @@ struct broker {
     const struct config *configs[CONFIGS_KEPT];
     size_t config_count;
     const struct config *base; /* the newest without dynamic values; the first is configs[0] */
+    struct broker_settings_watch watch;
     struct mail reload;
     _Atomic bool reloading;
     struct broker_dir dirs[CONFIG_LOG_DIRS + 1];

@@ -98,7 +98,8 @@ static struct partition *get_partition(struct broker *b, const struct topic *bef
         return NULL; /* it was offline, and is until the next start */
     if (p != NULL) {
         partition_hold(p);
-        if (memcmp(&before->config, &t->config, sizeof t->config) != 0)
+        if (memcmp(&before->config, &t->config, sizeof t->config) != 0 ||
+            before->base->producer_id_expiration_ms != t->base->producer_id_expiration_ms)
             logs_configure(b, p, &t->config);
         return p;
     }

@@ -2,6 +2,8 @@
 /* Values by source, and the typed fields that the code reads. */
 #include "config/private.h"
 
+#include "os/os.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -154,6 +156,7 @@ static enum outcome settle_dirs(struct config *c)
 {
     const char *dirs = config_text(c, "log.dirs", NULL);
     const char *meta = config_text(c, "metadata.log.dir", NULL);
+    char given[sizeof c->log_dirs[0]];
     struct bytes rest, dir;
     if (dirs == NULL)
         dirs = config_text(c, "log.dir", NULL);
@@ -165,8 +168,11 @@ static enum outcome settle_dirs(struct config *c)
         if (dir.size == 0 || dir.size >= sizeof c->log_dirs[0])
             return fail(OUT_INVALID, "log.dirs: a directory of 1 to %zu bytes is needed",
                         sizeof c->log_dirs[0] - 1);
-        memcpy(to, dir.at, dir.size);
-        to[dir.size] = '\0';
+        memcpy(given, dir.at, dir.size);
+        given[dir.size] = '\0';
+        if (!os_absolute(given, to, sizeof c->log_dirs[0]))
+            return fail(OUT_INVALID, "log.dirs: the whole path of %s is longer than %zu bytes",
+                        given, sizeof c->log_dirs[0] - 1);
         for (int32_t i = 0; i < c->log_dir_count; i++) {
             if (strcmp(c->log_dirs[i], to) == 0)
                 return fail(OUT_INVALID, "log.dirs: %s is given twice", to);
@@ -175,11 +181,11 @@ static enum outcome settle_dirs(struct config *c)
     if (c->log_dir_count == 0)
         return fail(OUT_INVALID, "log.dirs: a directory of 1 to %zu bytes is needed",
                     sizeof c->log_dirs[0] - 1);
-    if (meta != NULL && strlen(meta) >= sizeof c->data_dir)
+    if (meta == NULL || meta[0] == '\0')
+        copy(c->data_dir, sizeof c->data_dir, c->log_dirs[0]);
+    else if (!os_absolute(meta, c->data_dir, sizeof c->data_dir))
         return fail(OUT_INVALID, "metadata.log.dir: longer than %zu bytes",
                     sizeof c->data_dir - 1);
-    copy(c->data_dir, sizeof c->data_dir,
-         meta != NULL && meta[0] != '\0' ? meta : c->log_dirs[0]);
     return OUT_OK;
 }
 

@@ -205,6 +205,28 @@ static enum outcome take_environment(struct config *c, struct given *g, char **e
                                                                 : take_rust_log(c, g->rust_log);
 }
 
+/* One id under both its names, wherever it was given. */
+static enum outcome settle_ids(struct config *c)
+{
+    int node = broker_row_index("node.id"), broker = broker_row_index("broker.id");
+    int given = c->text[node] != NULL ? node : broker;
+    const char *id = c->text[given];
+    uint8_t rank = id == NULL ? RANK_DEFAULT : c->source[given];
+    char text[32];
+    if (given == broker && id != NULL && id[0] == '-' && strcmp(id, "-1") != 0)
+        return OUT_OK; /* it is refused later */
+    snprintf(text, sizeof text, "%s", id == NULL || id[0] == '-' ? "0" : id);
+    if (given == broker) {
+        enum outcome o = config_set(c, "node.id", text, rank);
+        if (o != OUT_OK)
+            return o;
+    }
+    free(c->text[broker]);
+    c->text[broker] = strdup(text);
+    c->source[broker] = rank;
+    return c->text[broker] == NULL ? fail(OUT_NO_MEMORY, "keep a setting") : OUT_OK;
+}
+
 enum outcome config_own_defaults(struct config *c)
 {
     static const char *const pairs[][2] = {
@@ -212,7 +234,7 @@ enum outcome config_own_defaults(struct config *c)
         {"offsets.topic.replication.factor", "1"},
         {"transaction.state.log.replication.factor", "1"}, {"transaction.state.log.min.isr", "1"},
     };
-    enum outcome o = OUT_OK;
+    enum outcome o = settle_ids(c);
     for (size_t i = 0; i < COUNT_OF(pairs) && o == OUT_OK; i++) {
         enum config_source source;
         (void)config_text(c, "log.dir", &source);

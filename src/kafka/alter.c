@@ -44,14 +44,6 @@ static int16_t check_key(struct call *c, int8_t type, struct bytes resource,
                          const struct alteration *w, const struct config_row *row,
                          struct bytes *why)
 {
-    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_READ_ONLY)
-        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs dynamically: the "
-                                                     "setting is read-only.");
-    if (type == CONFIG_BROKER && row != NULL && row->mode == CONFIG_PER_BROKER &&
-        resource.size == 0)
-        return refuse(c, why, KAFKA_INVALID_REQUEST, "Cannot update these configs at default "
-                                                     "cluster "
-                                                     "level: the setting is per broker.");
     if (type != CONFIG_BROKER && row == NULL)
         return refuse(c, why, KAFKA_INVALID_CONFIG, "Unknown config name.");
     bool list = row != NULL && row->type == CONFIG_LIST;
@@ -64,6 +56,8 @@ static int16_t check_key(struct call *c, int8_t type, struct bytes resource,
     if (w->operation != ALTER_DELETE && w->value.at == NULL)
         return refuse(c, why, KAFKA_INVALID_REQUEST, "Null value not supported for this "
                                                      "operation.");
+    if (type == CONFIG_BROKER && row != NULL)
+        return alter_broker_key(c, resource, w, row, why);
     return KAFKA_NONE;
 }
 
@@ -189,8 +183,11 @@ static int16_t plan_one(struct call *c, int8_t type, struct bytes resource,
     else if (w->operation != ALTER_SET)
         value = combine(c, list_now(c, type, resource, row), w->value,
                         w->operation == ALTER_SUBTRACT);
+    bool broker = type == CONFIG_BROKER;
     if (value.at != NULL && row != NULL && !config_valid(row, value, message))
-        return refuse(c, why, KAFKA_INVALID_CONFIG, message);
+        return refuse(c, why, broker ? KAFKA_INVALID_REQUEST : KAFKA_INVALID_CONFIG, message);
+    if (broker && value.at != NULL && row != NULL)
+        error = alter_broker_value(c, resource, row, value, why);
     if (type == CONFIG_TOPIC)
         error = check_storage(c, resource, row, value, why);
     if (error != KAFKA_NONE)

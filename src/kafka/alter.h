@@ -28,4 +28,10 @@ struct alter_resource {
 void alter_all(struct call *c, const struct alter_resource *resources, size_t count,
                bool validate_only);
 
+/* alter_broker.c: whether a broker's setting may be changed at all, and to this value. */
+int16_t alter_broker_key(struct call *c, struct bytes resource, const struct alteration *w,
+                         const struct config_row *row, struct bytes *why);
+int16_t alter_broker_value(struct call *c, struct bytes resource, const struct config_row *row,
+                           struct bytes value, struct bytes *why);
+
 #endif

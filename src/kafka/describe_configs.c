@@ -80,10 +80,11 @@ static void broker_fallback(struct call *c, const struct subject *s, const struc
     if (dynamic != NULL)
         offer(e, row->name, dynamic->value, CONFIG_FROM_DYNAMIC_DEFAULT, row->sensitive);
     const char *text = config_text(c->config, row->name, &source);
+    const char *standard = source == CONFIG_FROM_DEFAULT ? text : row->standard; /* or ours */
     if (source == CONFIG_FROM_STATIC)
         offer(e, row->name, bytes_of(text), source, row->sensitive);
-    if (row->standard != NULL)
-        offer(e, row->name, bytes_of(row->standard), CONFIG_FROM_DEFAULT, row->sensitive);
+    if (standard != NULL)
+        offer(e, row->name, bytes_of(standard), CONFIG_FROM_DEFAULT, row->sensitive);
     else if (e->config_source == CONFIG_FROM_UNKNOWN)
         e->config_source = CONFIG_FROM_DEFAULT;
 }

@@ -61,6 +61,12 @@ static enum outcome open_net(struct server *s)
     return net_open(&o, &s->net);
 }
 
+static void settings_changed(void *context, const struct config *c)
+{
+    struct server *s = context;
+    net_limit(s->net, c->max_connections, c->max_connections_per_ip);
+}
+
 static void figures(void *context, struct http_figures *out)
 {
     struct server *s = context;
@@ -98,8 +104,10 @@ static enum outcome start(struct server *s)
     for (int i = 0; i < s->config->listener_count; i++)
         ports[i] = net_port(s->net, i);
     o = broker_open(s->config, ports, shards, count, &s->broker);
-    if (o == OUT_OK)
-        o = kafka_open(s->broker);
+    if (o != OUT_OK)
+        return o;
+    broker_watch_settings(s->broker, &(struct broker_settings_watch){settings_changed, s});
+    o = kafka_open(s->broker);
     if (o == OUT_OK)
         o = nats_open(s->broker);
     if (o == OUT_OK)

@@ -34,15 +34,21 @@ static void refuse(int fd, const char *address, const char *why)
     os_close(fd);
 }
 
+void net_limit(struct net *net, int connections_max, int connections_per_ip_max)
+{
+    atomic_store(&net->connections_max, connections_max);
+    atomic_store(&net->connections_per_ip_max, connections_per_ip_max);
+}
+
 static void welcome(struct net *net, int fd, const struct net_listener *listener,
                     const char address[static OS_ADDRESS_SIZE])
 {
-    if (atomic_load(&net->connections) >= net->options.connections_max) {
+    if (atomic_load(&net->connections) >= atomic_load(&net->connections_max)) {
         refuse(fd, address, "max-connections is reached");
         return;
     }
     struct conn *c = calloc(1, sizeof *c);
-    int most = net->options.connections_per_ip_max;
+    int most = atomic_load(&net->connections_per_ip_max);
     if (c == NULL || !addresses_enter(net->addresses, address, most)) {
         refuse(fd, address, c == NULL ? "out of memory" : "max.connections.per.ip is reached");
         free(c);

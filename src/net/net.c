@@ -46,6 +46,7 @@ enum outcome net_open(const struct net_options *o, struct net **out)
     if (net == NULL)
         return fail(OUT_NO_MEMORY, "start the network");
     net->options = *o;
+    net_limit(net, o->connections_max, o->connections_per_ip_max);
     if (net->options.connection_bytes_max == 0)
         net->options.connection_bytes_max = CONNECTION_BYTES_MAX;
     net->reserve_fd = -1;

@@ -52,6 +52,8 @@ void net_stop(struct net *net, int64_t grace_ms);
 /* When no thread is left that may post to the shards. */
 void net_close(struct net *net);
 
+/* Any thread: of connections that come from now on. */
+void net_limit(struct net *net, int connections_max, int connections_per_ip_max);
 /* Any thread. */
 int net_connections(const struct net *net);
 

@@ -120,6 +120,7 @@ struct net {
     int reserve_fd;            /* given up to turn a connection away when descriptors run out */
     int next_reactor;
     _Atomic int connections;
+    _Atomic int connections_max, connections_per_ip_max; /* net_limit */
     _Atomic int64_t receive_bytes;
     _Atomic bool stopping;
     _Atomic int busy;          /* while stopping: reactors that are not through */

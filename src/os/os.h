@@ -118,5 +118,7 @@ void os_trim_memory(void);
 void os_stop_self(void); /* as SIGTERM from outside: an orderly end */
 int64_t os_cpu_ms(void); /* user and system time of the process */
 int os_cores(void);      /* that this process may use, cgroup limits included */
+/* A path from the root on, without "." and doubled slashes; links stay. False: it does not fit. */
+MUST bool os_absolute(const char *path, char *to, size_t room);
 
 #endif

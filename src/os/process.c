@@ -104,3 +104,35 @@ void os_stop_self(void)
 {
     kill(getpid(), SIGTERM);
 }
+
+/* The path's part between two slashes; false at the end. */
+static bool next_part(const char **path, size_t *size)
+{
+    *path += strspn(*path, "/");
+    *size = strcspn(*path, "/");
+    return *size > 0;
+}
+
+bool os_absolute(const char *path, char *to, size_t room)
+{
+    size_t used = 0, size;
+    to[0] = '\0';
+    if (path[0] != '/') {
+        if (getcwd(to, room) == NULL)
+            return false;
+        used = strcmp(to, "/") == 0 ? 0 : strlen(to);
+    }
+    for (; next_part(&path, &size); path += size) {
+        if (size == 1 && *path == '.')
+            continue;
+        if (used + size + 2 > room)
+            return false;
+        to[used++] = '/';
+        memcpy(to + used, path, size);
+        used += size;
+    }
+    if (used == 0)
+        to[used++] = '/';
+    to[used] = '\0';
+    return true;
+}

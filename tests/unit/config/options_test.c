@@ -6,13 +6,50 @@
 
 #define SETUP(...) (&(struct setup){__VA_ARGS__})
 
+/* ./data, told from the root on. */
+static void expect_data_here(const struct config *c)
+{
+    char here[512];
+    expect(getcwd(here, sizeof here - 8) != NULL);
+    strncat(here, "/data", 8);
+    expect_str(c->data_dir, here);
+    expect_str(c->log_dirs[0], here);
+}
+
+static void expect_ids(const struct config *c, const char *id, enum config_source source)
+{
+    enum config_source from;
+    expect_str(config_text(c, "node.id", &from), id);
+    expect_eq(from, source);
+    expect_str(config_text(c, "broker.id", &from), id);
+    expect_eq(from, source);
+}
+
+void test_one_id_under_both_names(void)
+{
+    struct config *c = loaded(SETUP(.words = {"--broker-id", "7"}));
+    expect_ids(c, "7", CONFIG_FROM_STATIC);
+    expect_eq(c->node_id, 7);
+    config_free(c);
+    c = from_file("node.id=3\nbroker.id=4\n");
+    expect_ids(c, "3", CONFIG_FROM_STATIC);
+    expect_eq(c->node_id, 3);
+    config_free(c);
+    c = from_file("broker.id=-1\n");
+    expect_ids(c, "0", CONFIG_FROM_STATIC);
+    config_free(c);
+    c = loaded(SETUP(0));
+    expect_ids(c, "0", CONFIG_FROM_DEFAULT);
+    config_free(c);
+}
+
 void test_defaults_without_anything(void)
 {
     struct config *c = loaded(SETUP(0));
     expect_eq(c->listeners[0].port, 9092);
     expect_eq(c->metrics_port, 8080);
     expect_str(c->metrics_host, "127.0.0.1");
-    expect_str(c->data_dir, "./data");
+    expect_data_here(c);
     expect_eq(c->node_id, 0);
     expect_eq(c->num_partitions, 3);
     expect_eq(c->max_connections, 10000);
@@ -162,7 +199,7 @@ void test_data_dir_of_option_file_and_environment(void)
     expect_str(c->data_dir, "/two");
     config_free(c);
     c = from_file("num.partitions=5\n");
-    expect_str(c->data_dir, "./data");
+    expect_data_here(c);
     config_free(c);
 }
 

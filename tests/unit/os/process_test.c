@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 void test_clocks_tell_the_time(void)
 {
@@ -70,4 +71,24 @@ void test_figures_of_the_process_move(void)
     while (os_cpu_ms() < cpu + 5) {
     }
     expect(os_cores() >= 1 && os_cores() <= 4096);
+}
+
+static bool absolute_is(const char *path, const char *expected)
+{
+    char to[64];
+    return os_absolute(path, to, sizeof to) && strcmp(to, expected) == 0;
+}
+
+void test_paths_begin_at_the_root(void)
+{
+    char here[4096], to[4096];
+    expect(absolute_is("/a/b", "/a/b"));
+    expect(absolute_is("//a/./b//../c/", "/a/b/../c"));
+    expect(absolute_is("/", "/") && absolute_is("/.", "/"));
+    expect(getcwd(here, sizeof here - 8) != NULL);
+    expect(os_absolute(".", to, sizeof to) && strcmp(to, here) == 0);
+    expect(os_absolute("./x/", to, sizeof to) && strncmp(to, here, strlen(here)) == 0);
+    expect(strcmp(to + strlen(here), "/x") == 0);
+    expect(!os_absolute("/a/long", to, 7) && os_absolute("/a/long", to, 8));
+    expect(!os_absolute("x", to, 2));
 }
