@@ -191,9 +191,66 @@ def roundtrip(t):
 
 
 
+def produce_to(t, broker, topic, partitions, count, *words):
+    """A round against a broker; a batch is what is counted. User and system are told apart by its clock ticks."""
+    def ticks():
+        with open(f"/proc/{broker.pid}/stat", encoding="ascii") as file:
+            return [int(word) for word in file.read().rsplit(")", 1)[1].split()[11:13]]
+    before = ticks()
+    out = subprocess.run([broker.binary, "bench", "produce", topic, "--brokers", f"127.0.0.1:{broker.port}", "--pid",
+                          str(broker.pid), "--partitions", str(partitions), "--connections", "4", "--acks", "1",
+                          "--count", str(count), "--verify", "--json", *map(str, words)], capture_output=True,
+                         text=True, check=False, timeout=60)
+    if out.returncode:
+        sys.exit(f"{broker.name}: {out.stderr}{out.stdout}")
+    r, (user, system) = json.loads(out.stdout), (b - a for a, b in zip(before, ticks()))
+    share = user / (user + system) if user + system else 0
+    cpu = r["server"]["cpu_s"]
+    return {"count": r["batches"], "bytes": r["bytes"], "wrong": r["wrong"], "seconds": r["seconds"],
+            "user_s": cpu * share, "sys_s": cpu * (1 - share), "p50_us": r["latency_us"]["p50"],
+            "p99_us": r["latency_us"]["p99"]}
+
+
+def pin_reactors(broker):
+    """Each to a CPU of its own."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for task in os.listdir(f"/proc/{broker.pid}/task"):
+        with open(f"/proc/{broker.pid}/task/{task}/comm", encoding="ascii") as file:
+            name = file.read().strip()
+        if name.startswith("reactor-"):
+            os.sched_setaffinity(int(task), {cpus[int(name[8:]) % len(cpus)]})
+
+
+def reactors(t):
+    """The broker: reactors that meet at the append lock of one partition; one reactor; each pinned to a CPU."""
+    from brokers import FluxMQ  # pylint: disable=import-outside-toplevel
+    program = os.path.join(t.given.build, "fluxmq")
+    cores, brokers = max(os.cpu_count(), 2), []
+    for i, (name, count) in enumerate((("a reactor a core", cores), ("one reactor", 1), ("pinned", cores))):
+        brokers.append(FluxMQ(name, t.folder, t.given.port + i, program, {"reactors": str(count)}))
+    numbers = iter(range(1000))
+    try:
+        for broker in brokers:
+            broker.start()
+        pin_reactors(brokers[2])
+        for partitions in (1, 8):
+            for what, count, words in (("single records", 20000, ("--size", 128, "--batch-records", 1)),
+                                       ("64 KiB batches", 60000, ("--size", 1024))):
+                def ours(broker, partitions=partitions, count=count, words=words):
+                    topic = f"t{next(numbers)}"
+                    return produce_to(t, broker, topic, partitions, t.count(count, 200), *words)
+                t.compare("reactors", f"{partitions} partition{'s' * (partitions > 1)}, {what}",
+                          {b.name: (lambda b=b, ours=ours: ours(b)) for b in brokers})
+    finally:
+        for broker in brokers:
+            broker.stop()
+
+
+
 # ---- the whole
 
-TRIALS = {f.__name__: f for f in (fetch, echo, append, flush, cold, bulk, pages, rooms, roundtrip)}
+TRIALS = {f.__name__: f for f in (fetch, echo, append, flush, cold, bulk, pages, rooms, roundtrip,
+                                  reactors)}
 
 
 def conditions(t):
@@ -225,7 +282,7 @@ def options():
     ap.add_argument("--build", default=os.path.join(ROOT, "build"))
     ap.add_argument("--dir", help="where the data goes (default: the system's temporary folder)")
     ap.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "trials.json"))
-    ap.add_argument("--port", type=int, default=24900, help="of the broker, where a trial needs one")
+    ap.add_argument("--port", type=int, default=24900, help="and the next two: of brokers, where a trial needs some")
     ap.add_argument("--rounds", type=int, default=4)
     ap.add_argument("--scale", type=float, default=1.0, help="how much of the full counts a round takes")
     ap.add_argument("--mib", type=int, default=256, help="of the file that is read")

@@ -62,6 +62,7 @@ SUITES = {
     "real": (script("tests/real/run.py"), 900),
     "bench-java": (script("tests/bench/run.py"), 300),
     "bench-native": (script("tests/bench/native.py"), 300),
+    "bench-trials": (script("tests/bench/trials.py"), 120),
     "probe": (script("tests/probe/run.py"), 300),
     "probe-old": (script("tests/probe/old.py"), 120),
     "batches": (script("tests/probe/batches.py"), 60),
@@ -106,7 +107,7 @@ LISTS = {
     "test": ["unit", "wire", "tidy", "tidy-self", "docs", "budget", "http", "cli", "memory", "live", "policy", "clean",
              "nats", "nats-go", "soak", "live-txn", "probe-old", "probe-more", "batches",
              "probe", "probe-one-core", "hostile", "faults", "dirs", "configs", "configs-broker", "real", "bench-java",
-             "bench-native", *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
+             "bench-native", "bench-trials", *ASAN, *TSAN, "crash-no-flush", "crash-dirs", "crash"],
     "test-kafka": ["probe", "probe-more", "probe-old", "batches", "probe-kafka", "probe-more-kafka"],
 }
 
