@@ -61,6 +61,7 @@ def in_use(port):
 
 
 def wait_for_metadata(port, alive):
+    until = time.monotonic() + 120
     while True:
         try:
             if metadata_answered(port):
@@ -68,6 +69,8 @@ def wait_for_metadata(port, alive):
         except (OSError, struct.error):
             if not alive():
                 raise RuntimeError(f"the broker on port {port} ended") from None
+            if time.monotonic() > until:
+                raise RuntimeError(f"the broker on port {port} does not answer") from None
             time.sleep(0.0005)
 
 

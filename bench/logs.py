@@ -3,18 +3,21 @@
 """logs.py: the log library by itself (bench/log.c), each figure beside the machine's limit of the same run.
 
 A scenario runs several times; a figure is the median. The program checks what it reads (offsets, sizes, checksums) and
-fails when something is wrong. Writes text to standard output and JSON to bench/results/log.json."""
+fails when something is wrong: that is told, and fails the whole at the end; the other scenarios run. Text goes to
+standard output, figures to bench/results/log.json, a picture to bench/results/log.svg (a part or a quick run: to the
+build folder)."""
 
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+import curves
+import report
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCENARIOS = ("view", "chunks", "segments", "cold", "random", "readers", "active", "append")
@@ -23,7 +26,7 @@ SCENARIOS = ("view", "chunks", "segments", "cold", "random", "readers", "active"
 def run(binary, folder, mib, scenario):
     out = subprocess.run([binary, folder, str(mib), scenario], capture_output=True, text=True, check=False)
     if out.returncode:
-        sys.exit(f"{scenario}: {out.stderr}")
+        raise RuntimeError(out.stderr.strip() or f"status {out.returncode}")
     return [json.loads(line) for line in out.stdout.splitlines()]
 
 
@@ -58,23 +61,14 @@ def goals(rows):
 
 def show(row):
     figures = "  ".join(f"{k} {v:g}" for k, v in row.items() if not isinstance(v, str))
-    print(f"  {row['name']:<46}{figures}", flush=True)
-
-
-def conditions(given):
-    with open("/proc/cpuinfo", encoding="ascii") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False).stdout.strip()
-    return {"cores": os.cpu_count(), "cpu": model, "kernel": platform.release(), "mib": given.mib,
-            "rounds": given.rounds, "commit": commit, "date": time.strftime("%Y-%m-%d"), "load": list(os.getloadavg())}
+    print(f"  {row['name']:<52} {figures}", flush=True)
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default=os.path.join(ROOT, "build"))
     ap.add_argument("--dir", help="where the logs go (default: the system's temporary folder)")
-    ap.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "log.json"))
+    ap.add_argument("--out", help="of the figures; the picture goes beside it")
     ap.add_argument("--mib", type=int, default=1024, help="of a log; more than the processor's caches")
     ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--only", action="append", choices=SCENARIOS)
@@ -83,14 +77,19 @@ def main():
     if given.quick:
         given.mib, given.rounds = 128, 1
     subprocess.run(["meson", "compile", "-C", given.build, "bench-log"], check=True, stdout=subprocess.DEVNULL)
-    folder, rows = tempfile.mkdtemp(prefix="fluxmq-log-", dir=given.dir), []
-    where = conditions(given)
-    print(" ".join(f"{k}={v}" for k, v in where.items()))
+    folder, rows, failures = tempfile.mkdtemp(prefix="fluxmq-log-", dir=given.dir), [], []
+    about = report.conditions(mib=given.mib, rounds=given.rounds)
+    print(" ".join(f"{k}={v}" for k, v in about.items()))
     try:
         for scenario in given.only or SCENARIOS:
             print(scenario)
-            done = merge([run(os.path.join(given.build, "bench", "bench-log"), folder, given.mib, scenario)
-                          for _ in range(given.rounds)])
+            try:
+                done = merge([run(os.path.join(given.build, "bench", "bench-log"), folder, given.mib, scenario)
+                              for _ in range(given.rounds)])
+            except (RuntimeError, ValueError) as why:
+                failures.append(f"{scenario}: {why}")
+                print(f"FAILED: {failures[-1]}")
+                continue
             for row in done:
                 show(row)
             rows += done
@@ -99,11 +98,9 @@ def main():
     judged = [{"what": w, "value": v, "goal": g, "met": m} for w, v, g, m in goals(rows)]
     for g in judged:
         print(f"{'good' if g['met'] else 'MISSED'}: {g['what']}: {g['value']:g}, goal {g['goal']}")
-    os.makedirs(os.path.dirname(given.out), exist_ok=True)
-    with open(given.out, "w", encoding="utf-8") as file:
-        json.dump({"conditions": where, "rows": rows, "goals": judged}, file, indent=1)
-        file.write("\n")
-    print(f"{sum(g['met'] for g in judged)} of {len(judged)} goals met; written to {given.out}")
+    report.save(report.where(given, "log.json"), {"suite": "log", "conditions": about, "rows": rows, "goals": judged,
+                                                  "failures": failures}, curves.log)
+    sys.exit(1 if failures else 0)
 
 
 if __name__ == "__main__":

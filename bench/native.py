@@ -5,25 +5,42 @@
 Each section measures its parts in turns (A B C, C B A, ...) in one run, so that a ratio does not depend on what the
 machine did an hour ago; a figure is the median of the rounds. The machine's limits are those of bench/limits.c:
 programs that do nothing but what cannot be left out. What was produced is read back, counted and checked.
-Writes text to standard output and JSON to bench/results/native.json."""
+Text goes to standard output, figures to bench/results/native.json, curves to bench/results/native.svg (a part or a
+quick run: to the build folder). A section that fails is told, and fails the whole at the end; the others run."""
 
 import argparse
 import json
 import os
-import platform
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+import curves
+import report
 from brokers import ROOT, FluxMQ, Kafka, KeptMemory, touch_memory
 
 SECTIONS = ("produce", "fetch", "sync", "safe", "e2e")
 BATCH = 65536
 # A produce request of one 128-byte record, and its answer, as our generator sends them.
 REQUEST, REPLY = 259, 66
+LOAD_S = 300  # longest that one load may take
+
+
+class Failure(Exception):
+    """A load that did not end, or what it read was not what was sent."""
+
+
+def read_json(what, command):
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LOAD_S)
+    except subprocess.TimeoutExpired as late:
+        raise Failure(f"{what}: no end after {LOAD_S} s") from late
+    if out.returncode:
+        raise Failure(f"{what}: {out.stderr}{out.stdout}")
+    return json.loads(out.stdout)
 
 
 class Bench:
@@ -32,7 +49,7 @@ class Bench:
         self.binary = os.path.join(given.build, "fluxmq")
         self.limits_binary = os.path.join(given.build, "bench", "bench-limits")
         self.folder = tempfile.mkdtemp(prefix="fluxmq-native-", dir=given.dir)
-        self.rows, self.goals, self.kafka_warmed = [], [], []
+        self.rows, self.goals, self.failures, self.kafka_warmed = [], [], [], []
         self.default = FluxMQ("fluxmq", self.folder, given.port, self.binary, {})
         self.no_flush = FluxMQ("fluxmq-noflush", self.folder, given.port + 10, self.binary,
                                {"flush.mode": "none"})
@@ -43,18 +60,12 @@ class Bench:
         return [b for b in (self.default, self.no_flush, self.kafka) if b]
 
     def limits(self, *words):
-        out = subprocess.run([self.limits_binary, *map(str, words)], capture_output=True, text=True, check=False)
-        if out.returncode:
-            sys.exit(f"limits {words}: {out.stderr}")
-        return json.loads(out.stdout)
+        return read_json(f"limits {words}", [self.limits_binary, *map(str, words)])
 
     def load(self, broker, mode, topic, *words):
-        out = subprocess.run([self.binary, "bench", mode, topic, "--brokers", f"127.0.0.1:{broker.port}", "--pid",
-                              str(broker.pid), "--json", *map(str, words)], capture_output=True, text=True,
-                             check=False)
-        if out.returncode:
-            sys.exit(f"{broker.name}: bench {mode} {words}: {out.stderr}{out.stdout}")
-        return json.loads(out.stdout)
+        return read_json(f"{broker.name}: bench {mode} {words}",
+                         [self.binary, "bench", mode, topic, "--brokers", f"127.0.0.1:{broker.port}", "--pid",
+                          str(broker.pid), "--json", *map(str, words)])
 
     def topic(self, word):
         self.number += 1
@@ -79,8 +90,7 @@ class Bench:
         """Figures are lists, one value a round."""
         line = {"section": section, "name": name}
         for key, values in figures.items():
-            line[key] = {"median": round(statistics.median(values), 4), "min": round(min(values), 4),
-                         "max": round(max(values), 4)}
+            line[key] = report.spread(values)
         self.rows.append(line)
         print(f"  {name:<34}" + "  ".join(f"{k} {v['median']:g} ({v['min']:g}..{v['max']:g})"
                                           for k, v in line.items() if isinstance(v, dict)), flush=True)
@@ -237,39 +247,34 @@ def warm_kafka(b):
 
 
 def conditions(b):
-    with open("/proc/cpuinfo", encoding="ascii") as file:
-        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "")
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False).stdout.strip()
-    return {"cores": b.cores, "cpu": model, "kernel": platform.release(), "rounds": b.given.rounds,
-            "mib": b.given.mib, "round_trips": b.given.trips, "e2e_seconds": b.given.seconds, "commit": commit,
-            "versions": [x.version for x in b.brokers()], "date": time.strftime("%Y-%m-%d"),
-            "load": list(os.getloadavg()), "kafka_warmed_cpu_s": b.kafka_warmed}
+    return report.conditions(rounds=b.given.rounds, mib=b.given.mib, round_trips=b.given.trips,
+                             e2e_seconds=b.given.seconds, versions=[x.version for x in b.brokers()])
 
 
 def run(b):
+    about = conditions(b)
     for broker in b.brokers():
         broker.start()
     if b.kafka:
         warm_kafka(b)
     for section in b.given.only or SECTIONS:
-        function = globals()[section]
+        function, began = globals()[section], time.monotonic()
         print(f"{section}: {function.__doc__}", flush=True)
-        function(b)
-    report = {"conditions": conditions(b), "rows": b.rows, "goals": b.goals}
-    os.makedirs(os.path.dirname(b.given.out), exist_ok=True)
-    with open(b.given.out, "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-        file.write("\n")
-    missed = [g["what"] for g in b.goals if not g["met"]]
-    print(f"{len(b.goals) - len(missed)} of {len(b.goals)} goals met; written to {b.given.out}")
+        try:
+            function(b)
+        except Exception as why:  # pylint: disable=broad-except
+            b.failures.append(f"{section}: {type(why).__name__}: {why}")
+            print(f"  FAILED: {b.failures[-1]}", flush=True)
+        print(f"  {section} took {time.monotonic() - began:.0f} s", flush=True)
+    about["kafka_warmed_cpu_s"] = b.kafka_warmed
+    return {"suite": "native", "conditions": about, "rows": b.rows, "goals": b.goals, "failures": b.failures}
 
 
 def options():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default=os.path.join(ROOT, "build"))
     ap.add_argument("--dir", help="where the data goes (default: the system's temporary folder)")
-    ap.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "native.json"))
+    ap.add_argument("--out", help="of the figures; the curves go beside it")
     ap.add_argument("--port", type=int, default=24300, help="and the next 30")
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--mib", type=int, default=2048, help="of a bulk load")
@@ -289,16 +294,19 @@ def options():
 def main():
     given = options()
     subprocess.run(["meson", "compile", "-C", given.build, "bench-limits"], check=True, stdout=subprocess.DEVNULL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))  # and the brokers with it
     bench, kept = Bench(given), KeptMemory()
     try:
         if given.touch:
             touch_memory(given.touch)
-        run(bench)
+        done = run(bench)
     finally:
         kept.restore()
         for broker in bench.brokers():
             broker.stop()
         shutil.rmtree(bench.folder, ignore_errors=True)
+    report.save(report.where(given, "native.json"), done, curves.native)
+    sys.exit(1 if done["failures"] else 0)
 
 
 if __name__ == "__main__":
