@@ -68,17 +68,29 @@ struct segment *segments_hold_next(struct log *l, const struct segment *s, int64
     return next;
 }
 
-void segments_reclaim(struct log *l)
+struct segments *segments_unused(struct log *l)
 {
-    if (l->retired == NULL || atomic_load(&l->readers) != 0)
-        return;
-    while (l->retired != NULL) {
-        struct segments *list = l->retired;
-        l->retired = list->retired;
+    struct segments *list = l->retired;
+    if (list == NULL || atomic_load(&l->readers) != 0)
+        return NULL;
+    l->retired = NULL;
+    return list;
+}
+
+void segments_free(struct segments *list)
+{
+    while (list != NULL) {
+        struct segments *next = list->retired;
         for (size_t i = 0; i < list->count; i++)
             store_hold_drop(&list->at[i]->hold);
         free(list);
+        list = next;
     }
+}
+
+void segments_reclaim(struct log *l)
+{
+    segments_free(segments_unused(l));
 }
 
 enum outcome segments_publish(struct log *l, struct segment *const *at, size_t count)

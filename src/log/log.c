@@ -86,6 +86,14 @@ static void producer_op(struct store *store, int64_t id, struct store_producer *
     pthread_mutex_unlock(&l->append_lock);
 }
 
+static void attempt_op(struct store *store, int64_t id, int32_t epoch, int32_t sequence)
+{
+    struct log *l = log_of(store);
+    pthread_mutex_lock(&l->append_lock);
+    attempts_note(&l->producers.attempts, id, epoch, sequence);
+    pthread_mutex_unlock(&l->append_lock);
+}
+
 static const struct store_ops ops = {
     .append = log_append_op,
     .read = log_read_op,
@@ -94,6 +102,7 @@ static const struct store_ops ops = {
     .flush = log_flush_op,
     .stat = log_stat_op,
     .producer = producer_op,
+    .attempt = attempt_op,
 };
 
 static void release_lists(struct log *l)
@@ -207,7 +216,11 @@ static enum outcome save_all(struct log *l)
     int64_t end = atomic_load(&l->end_offset), flushed;
     if (atomic_load(&l->offline))
         return OUT_OFFLINE;
-    enum outcome o = log_flush_op(&l->store, &flushed);
+    pthread_mutex_lock(&l->append_lock);
+    enum outcome o = l->changed && l->epochs.differs ? log_save_epochs(l) : OUT_OK;
+    pthread_mutex_unlock(&l->append_lock);
+    if (o == OUT_OK)
+        o = log_flush_op(&l->store, &flushed);
     if (o == OUT_OK && log_opts(l)->preallocate)
         segment_give_back(l->active);
     if (o != OUT_OK || !l->changed)
@@ -244,9 +257,11 @@ enum outcome log_close(struct log **log, enum log_shutdown how)
 void log_retire(struct log *l)
 {
     pthread_mutex_lock(&l->flush_lock);
+    pthread_mutex_lock(&l->layout_lock);
     pthread_mutex_lock(&l->append_lock); /* whoever writes now finishes first */
     atomic_store(&l->offline, true);
     pthread_mutex_unlock(&l->append_lock);
+    pthread_mutex_unlock(&l->layout_lock);
     pthread_mutex_unlock(&l->flush_lock);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Inside of a log. Who writes what:
- *   append_lock  active segment, producers, epochs, the segment list, retired lists, deleted files
+ *   append_lock  active segment, producers, epochs, the segment list, retired lists
  *   open_lock    opening and closing the bodies of sealed segments
  *   flush_lock   one flush at a time
- *   layout_lock  which files the directory has: retention and the swap of a compaction
+ *   layout_lock  which files the directory has: retention, the swap of a compaction, truncation;
+ *                the list of deleted files
  *   atomics      read by anybody; end_offset is published after the bytes and the segment's size
  * Order: flush_lock, layout_lock, append_lock, open_lock.
  */
@@ -46,6 +47,7 @@ struct log {
     struct uuid topic_id;
     struct log_recovered recovered;
     pthread_mutex_t append_lock, open_lock, flush_lock, layout_lock;
+    struct deleted *deleted;        /* under layout_lock */
     _Atomic(struct options_box *) options;
 
     struct CACHE_ALIGNED {          /* under append_lock */
@@ -54,7 +56,6 @@ struct log {
         struct epochs epochs;
         struct txnindex aborted;
         struct segments *retired;
-        struct deleted *deleted;
         int64_t jitter_ms;          /* this segment's share of segment_jitter_ms */
         int64_t snapshot_offset;    /* of the newest snapshot file, -1 none */
         bool changed;               /* since open: a clean close has something to write */
@@ -107,6 +108,9 @@ struct segment *segments_hold_next(struct log *l, const struct segment *s, int64
  * the old one. Under append_lock. */
 MUST enum outcome segments_publish(struct log *l, struct segment *const *at, size_t count);
 void segments_reclaim(struct log *l); /* frees retired lists that nobody looks at */
+/* The same in two steps: only the first needs the lock, the second may close deleted files. */
+struct segments *segments_unused(struct log *l);
+void segments_free(struct segments *list);
 
 /* A segment's share of the jitter: spreads the rolls of a topic's partitions. */
 int64_t log_jitter(const struct log *l, int64_t base);

@@ -163,6 +163,7 @@ enum outcome log_truncate(struct log *l, int64_t offset)
     size_t keep;
     struct segment *fresh;
     pthread_mutex_lock(&l->flush_lock);
+    pthread_mutex_lock(&l->layout_lock);
     pthread_mutex_lock(&l->append_lock);
     enum outcome o = atomic_load(&l->offline) ? OUT_OFFLINE : OUT_OK;
     if (o == OUT_OK && offset < atomic_load(&l->end_offset)) {
@@ -177,6 +178,7 @@ enum outcome log_truncate(struct log *l, int64_t offset)
             o = settle(l, fresh->created_ms);
     }
     pthread_mutex_unlock(&l->append_lock);
+    pthread_mutex_unlock(&l->layout_lock);
     pthread_mutex_unlock(&l->flush_lock);
     return o;
 }
@@ -185,6 +187,7 @@ enum outcome log_restart_at(struct log *l, int64_t offset)
 {
     struct segment *fresh;
     pthread_mutex_lock(&l->flush_lock);
+    pthread_mutex_lock(&l->layout_lock);
     pthread_mutex_lock(&l->append_lock);
     enum outcome o = atomic_load(&l->offline) ? OUT_OFFLINE : OUT_OK;
     if (o == OUT_OK)
@@ -201,6 +204,7 @@ enum outcome log_restart_at(struct log *l, int64_t offset)
             o = settle(l, fresh->created_ms);
     }
     pthread_mutex_unlock(&l->append_lock);
+    pthread_mutex_unlock(&l->layout_lock);
     pthread_mutex_unlock(&l->flush_lock);
     return o;
 }

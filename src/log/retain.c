@@ -164,12 +164,13 @@ static void rename_deleted(struct log *l, int64_t base, int64_t now_ms)
     l->deleted = d;
 }
 
-static enum outcome drop_oldest(struct log *l, size_t count, int64_t now_ms)
+/* Out of the list, under append_lock; the files' names change when appends may go on: a rename or
+ * an unlink waits for the file system's journal. Neither the names nor the epochs that are cut off
+ * here are saved for an acknowledgement: every open cuts again. */
+static enum outcome drop_oldest(struct log *l, size_t count, int64_t *bases)
 {
     const struct segments *list = atomic_load(&l->list);
-    int64_t *bases = malloc(count * sizeof *bases), bytes = 0;
-    if (bases == NULL)
-        return OUT_NO_MEMORY;
+    int64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bases[i] = list->at[i]->base_offset;
         bytes += (int64_t)atomic_load(&list->at[i]->size);
@@ -177,15 +178,12 @@ static enum outcome drop_oldest(struct log *l, size_t count, int64_t now_ms)
     int64_t start = MAX(atomic_load(&l->start_offset), list->at[count]->base_offset);
     atomic_store(&l->start_offset, start);
     enum outcome o = segments_publish(l, list->at + count, list->count - count);
-    for (size_t i = 0; o == OUT_OK && i < count; i++)
-        rename_deleted(l, bases[i], now_ms);
-    free(bases);
     if (o != OUT_OK)
         return o;
     atomic_fetch_sub(&l->sealed_bytes, bytes);
-    l->dir_unsynced = true;
     txnindex_cut(&l->aborted, start, INT64_MAX);
-    return epochs_cut_start(&l->epochs, start) ? log_save_epochs(l) : OUT_OK;
+    epochs_cut_start(&l->epochs, start);
+    return OUT_OK;
 }
 
 static void unlink_old(struct log *l, int64_t now_ms, int64_t delay_ms)
@@ -220,34 +218,60 @@ static void close_idle(struct log *l)
     pthread_mutex_unlock(&l->open_lock);
 }
 
-enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted)
+/* Whether lists are left that readers look at. The last one to close a deleted file empties it,
+ * which takes its time. */
+static bool reclaim(struct log *l)
+{
+    pthread_mutex_lock(&l->append_lock);
+    struct segments *unused = segments_unused(l);
+    bool left = l->retired != NULL;
+    pthread_mutex_unlock(&l->append_lock);
+    segments_free(unused);
+    return left;
+}
+
+/* What needs the append lock: *bases are those of segments that left the list, to be freed. */
+static enum outcome retain_locked(struct log *l, int64_t now_ms, int64_t **bases, size_t *count)
 {
     const struct log_options *opts = log_opts(l);
-    size_t count = 0;
     bool all = false;
+    *bases = NULL;
+    enum outcome o = count_deletable(l, opts, now_ms, atomic_load(&l->list), count, &all);
+    if (o == OUT_OK && all) {
+        o = log_roll_locked(l, now_ms);
+        *count += o == OUT_OK;
+    }
+    if (o == OUT_OK && *count > 0) {
+        *bases = malloc(*count * sizeof **bases);
+        o = *bases == NULL ? OUT_NO_MEMORY : drop_oldest(l, *count, *bases);
+    }
+    if (o != OUT_OK)
+        *count = 0;
+    producers_expire(&l->producers, now_ms, opts->producer_expiration_ms);
+    return o;
+}
+
+enum outcome log_retain(struct log *l, int64_t now_ms, int32_t *deleted)
+{
+    size_t count = 0;
+    int64_t *bases;
     *deleted = 0;
     if (atomic_load(&l->offline))
         return OUT_OFFLINE;
     pthread_mutex_lock(&l->layout_lock);
     pthread_mutex_lock(&l->append_lock);
-    enum outcome o = count_deletable(l, opts, now_ms, atomic_load(&l->list), &count, &all);
-    if (o == OUT_OK && all) {
-        o = log_roll_locked(l, now_ms);
-        count += o == OUT_OK;
-    }
-    if (o == OUT_OK && count > 0) {
-        o = drop_oldest(l, count, now_ms);
-        *deleted = (int32_t)count;
-    }
-    unlink_old(l, now_ms, opts->file_delete_delay_ms);
-    producers_expire(&l->producers, now_ms, opts->producer_expiration_ms);
-    for (int i = 0; i < RECLAIM_TRIES && l->retired != NULL; i++) {
-        segments_reclaim(l);
-        if (l->retired != NULL)
-            sched_yield();
-    }
+    enum outcome o = retain_locked(l, now_ms, &bases, &count);
     pthread_mutex_unlock(&l->append_lock);
+    if (!atomic_load(&l->offline)) { /* a directory that is being deleted loses all its names */
+        for (size_t i = 0; i < count; i++)
+            rename_deleted(l, bases[i], now_ms);
+        unlink_old(l, now_ms, log_opts(l)->file_delete_delay_ms);
+    }
     pthread_mutex_unlock(&l->layout_lock);
+    for (int i = 0; i < RECLAIM_TRIES && reclaim(l); i++)
+        sched_yield();
+    free(bases);
+    *deleted = (int32_t)count;
     close_idle(l);
     return o;
 }
