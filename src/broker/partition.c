@@ -101,15 +101,23 @@ void partition_notify(struct partition *p)
     atomic_thread_fence(memory_order_seq_cst);
     if (likely(atomic_load_explicit(&p->watchers, memory_order_relaxed) == 0))
         return;
+    /* Posted behind the lock: who is woken wants it at once. In flight, a watcher does not end. */
+    struct mail *fired = NULL;
     pthread_mutex_lock(&p->lock);
     list_each(n, &p->watching) {
         struct watcher *w = container_of(n, struct watch, node)->watcher;
         if (atomic_exchange(&w->fired, true))
             continue;
         atomic_store(&w->in_flight, true);
-        shard_post(w->request->home, &w->mail);
+        w->mail.next = fired;
+        fired = &w->mail;
     }
     pthread_mutex_unlock(&p->lock);
+    while (fired != NULL) {
+        struct mail *next = fired->next;
+        shard_post(container_of(fired, struct watcher, mail)->request->home, fired);
+        fired = next;
+    }
 }
 
 void broker_follow(struct broker *b, const struct broker_follower *f)

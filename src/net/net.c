@@ -16,12 +16,17 @@ static enum outcome open_reactor(struct net *net, int index)
     r->index = index;
     reactor_init(r);
     net->shards[index] = &r->shard;
-    r->poller = -1;
+    r->poller = r->alarm = -1;
     enum outcome o = shard_open(&r->shard, index);
     if (o == OUT_OK)
         o = os_poller_open(&r->poller);
     if (o == OUT_OK)
-        o = os_poller_add(r->poller, r->shard.mailbox.wake_fd, OS_READABLE, &r->shard.mailbox);
+        o = os_poller_add(r->poller, r->shard.mailbox.wake_fd, OS_READABLE | OS_ONCE,
+                          &r->shard.mailbox);
+    if (o == OUT_OK)
+        o = os_alarm_open(&r->alarm);
+    if (o == OUT_OK)
+        o = os_poller_add(r->poller, r->alarm, OS_READABLE | OS_ONCE, &r->alarm);
     return o;
 }
 
@@ -166,6 +171,8 @@ static bool close_reactor(struct reactor *r)
     }
     buffers_trim(r);
     chunks_trim(r);
+    copies_trim(r);
+    os_close(r->alarm);
     os_close(r->poller);
     if (r->outstanding > 0)
         return false;

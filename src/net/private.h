@@ -89,6 +89,8 @@ struct reactor {
     struct net *net;
     int index;
     int poller;
+    int alarm;                 /* wakes it for timers that are not near */
+    int64_t alarm_ns;          /* when; 0: not set */
     struct os_thread *thread;
     struct mail stop;          /* wakes it when the net stops */
     struct list conns;         /* struct conn.node */
@@ -102,6 +104,7 @@ struct reactor {
     size_t spare_bytes;
     struct chunk *chunks[CHUNK_CLASSES]; /* of links, free */
     int chunk_count[CHUNK_CLASSES];
+    uint8_t *copies;           /* of file ranges that are sent with others; NULL: none lately */
     bool spare_used;           /* since the last look */
     struct shard_timer trim;   /* gives spare buffers back */
     struct shard_timer idle;   /* closes the least recently active connection */
@@ -154,6 +157,7 @@ void buffers_trim(struct reactor *r);    /* frees the spare ones */
 /* send.c */
 void conn_ready(struct conn *c);         /* a reply may be sent at the end of the turn */
 void conn_flush(struct conn *c);
+void copies_trim(struct reactor *r);
 
 /* link.c */
 MUST bool link_open(struct conn *c);     /* false: close it */

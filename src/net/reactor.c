@@ -17,6 +17,7 @@
 #define TRIM_NS 1000000000
 #define FEED_NS 10000000
 #define HUNGER_NS_MAX 10000000000
+#define ALARM_NS_LEAST 2000000 /* a nearer timer is waited for */
 #define STOP_POLL_NS 1000000 /* while stopping the clock is looked at this often */
 
 struct request *reactor_take(struct reactor *r)
@@ -115,6 +116,7 @@ static void trim(struct shard_timer *timer, int64_t now_ns)
     if (!r->spare_used) {
         buffers_trim(r);
         chunks_trim(r);
+        copies_trim(r);
         os_trim_memory(); /* a burst is over: malloc keeps its pages else */
     }
     bool more = r->spare_used;
@@ -192,7 +194,9 @@ static void dispatch(struct reactor *r, const struct os_event *e)
     struct net *net = r->net;
     uintptr_t listener = ((uintptr_t)e->context - (uintptr_t)net->listener_of) / sizeof(int);
     if (e->context == &r->shard.mailbox) {
-        mailbox_woken(&r->shard.mailbox);
+        /* Looked into every turn anyway. */
+    } else if (e->context == &r->alarm) {
+        r->alarm_ns = 0;
     } else if (listener < NET_LISTENERS) {
         if (!r->stopping)
             net_accept(net, (int)listener);
@@ -201,12 +205,28 @@ static void dispatch(struct reactor *r, const struct os_event *e)
     }
 }
 
+/* How long to wait for events. A timeout is a timer that the kernel sets and takes back at every
+ * wait, which costs a reactor under load more than its timers do; most of them are far away and
+ * replaced before they are due. So one alarm stays set, at or before the first of them. */
+static int64_t patience(struct reactor *r)
+{
+    int64_t wait = shard_wait_ns(&r->shard);
+    if (r->stopping)
+        return wait < 0 ? STOP_POLL_NS : MIN(wait, STOP_POLL_NS);
+    if (wait < ALARM_NS_LEAST)
+        return wait;
+    int64_t due = r->shard.now_ns + wait;
+    if (r->alarm_ns == 0 || r->alarm_ns > due) {
+        os_alarm_set(r->alarm, due);
+        r->alarm_ns = due;
+    }
+    return -1;
+}
+
 static void turn(struct reactor *r)
 {
     struct os_event events[EVENTS_MAX];
-    int64_t wait = shard_wait_ns(&r->shard);
-    if (r->stopping && (wait < 0 || wait > STOP_POLL_NS))
-        wait = STOP_POLL_NS;
+    int64_t wait = patience(r);
     if (!mailbox_sleep(&r->shard.mailbox))
         wait = 0;
     int n = os_poller_wait(r->poller, events, EVENTS_MAX, wait);

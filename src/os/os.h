@@ -53,8 +53,9 @@ void mailbox_wait(struct mailbox *m, int64_t wait_ns);
 /* ---- poller ---- */
 
 /* ENDED: the peer will send no more (what it sent may still be unread). HANGUP: the connection is
- * dead in both directions; told without being asked for. */
-enum { OS_READABLE = 1, OS_WRITABLE = 2, OS_HANGUP = 4, OS_ENDED = 8 };
+ * dead in both directions; told without being asked for. ONCE asks for one event each time
+ * something comes, whether it is taken away or not: enough for a mailbox. */
+enum { OS_READABLE = 1, OS_WRITABLE = 2, OS_HANGUP = 4, OS_ENDED = 8, OS_ONCE = 16 };
 
 struct os_event {
     void *context;
@@ -62,12 +63,16 @@ struct os_event {
 };
 
 MUST enum outcome os_poller_open(int *poller);
-/* Level triggered; `what` may be 0: only errors and hang-ups. */
+/* Level triggered but for OS_ONCE; `what` may be 0: only errors and hang-ups. */
 MUST enum outcome os_poller_add(int poller, int fd, unsigned what, void *context);
 void os_poller_change(int poller, int fd, unsigned what, void *context);
 void os_poller_remove(int poller, int fd);
 /* Waits up to `wait_ns` (-1: without limit); returns the number of events, 0 when interrupted. */
 int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_ns);
+
+/* A descriptor that is readable from a time on (of os_now_ns, above 0); for a poller, OS_ONCE. */
+MUST enum outcome os_alarm_open(int *alarm);
+void os_alarm_set(int alarm, int64_t deadline_ns);
 
 /* ---- sockets: all non-blocking and close-on-exec ---- */
 
@@ -91,6 +96,8 @@ int os_peer_port(int fd);
 MUST enum outcome os_receive(int fd, void *to, size_t size, size_t *got);
 MUST enum outcome os_send(int fd, const struct iovec *pieces, int count, bool more, size_t *sent);
 MUST enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size_t *sent);
+/* All of a file's range; OUT_IO. */
+MUST enum outcome os_read_file(int file, uint64_t position, void *to, size_t size);
 void os_close(int fd);
 /* A descriptor for nothing, to be given up when one is needed badly; -1: none is left. */
 int os_reserve(void);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The poller: epoll, level triggered. A change that can't fail in a sane process is checked. */
+/*
+ * The poller: epoll, level triggered unless asked otherwise. A change that can't fail in a sane
+ * process is checked.
+ */
 #include "os/os.h"
 
 #include "base/check.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 
 #define BATCH 256
@@ -25,6 +29,8 @@ static struct epoll_event event_of(unsigned what, void *context)
         e.events |= EPOLLOUT;
     if (what & OS_ENDED)
         e.events |= EPOLLRDHUP;
+    if (what & OS_ONCE)
+        e.events |= EPOLLET;
     return e;
 }
 
@@ -73,4 +79,18 @@ int os_poller_wait(int poller, struct os_event *events, int room, int64_t wait_n
             events[i].what |= OS_ENDED;
     }
     return MAX(count, 0);
+}
+
+enum outcome os_alarm_open(int *alarm)
+{
+    *alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    return *alarm < 0 ? fail(outcome_of_errno(errno), "make a timer") : OUT_OK;
+}
+
+void os_alarm_set(int alarm, int64_t deadline_ns)
+{
+    struct itimerspec at = {.it_value = {.tv_sec = deadline_ns / 1000000000,
+                                         .tv_nsec = deadline_ns % 1000000000}};
+    int result = timerfd_settime(alarm, TFD_TIMER_ABSTIME, &at, NULL);
+    check(result == 0);
 }

@@ -166,6 +166,19 @@ enum outcome os_send_file(int fd, int file, uint64_t position, size_t size, size
     return moved(count, sent);
 }
 
+enum outcome os_read_file(int file, uint64_t position, void *to, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t count = pread(file, (uint8_t *)to + done, size - done, (off_t)(position + done));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return OUT_IO; /* failed, or shorter than it was */
+        done += (size_t)count;
+    }
+    return OUT_OK;
+}
+
 void os_close(int fd)
 {
     if (fd >= 0)
