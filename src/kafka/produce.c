@@ -23,6 +23,7 @@
 #define BATCH_ATTRIBUTES_AT 21 /* of a magic 2 batch, two bytes */
 #define BATCH_PRODUCER_ID_AT 43
 #define BATCH_PRODUCER_EPOCH_AT 51
+#define BATCH_SEQUENCE_AT 53
 #define PRODUCER_SIZE 10 /* id and epoch */
 #define ADDS_SINCE 12
 #define ABORTABLE_SINCE 11
@@ -299,6 +300,14 @@ static void compare(struct produce_state *s, const struct wire_records *r)
     s->several |= memcmp(s->first, who, PRODUCER_SIZE) != 0;
 }
 
+/* What is behind it waits for it, should it be refused. */
+static void attempted(struct partition *p, const struct wire_records *r)
+{
+    store_attempt(p->store, (int64_t)get_be64(r->at + BATCH_PRODUCER_ID_AT),
+                  (int16_t)get_be16(r->at + BATCH_PRODUCER_EPOCH_AT),
+                  (int32_t)get_be32(r->at + BATCH_SEQUENCE_AT));
+}
+
 /* Notes the partition for the look-up. */
 static void note(struct call *c, struct produce_state *s, const struct topic *t, int32_t index,
                  const struct wire_records *r, size_t entry)
@@ -324,8 +333,11 @@ static void note_topic(struct call *c, struct produce_state *s,
             !transactional(&data->records))
             continue;
         compare(s, &data->records);
-        if (must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
-            note(c, s, t, data->index, &data->records, entry);
+        if (!must_look_up(p, &data->records, s->txn.add, &s->guards[entry]))
+            continue;
+        if (s->txn.add || c->config->transaction_verification)
+            attempted(p, &data->records);
+        note(c, s, t, data->index, &data->records, entry);
     }
 }
 

@@ -83,6 +83,11 @@ enum outcome log_ledger_admit(struct log_ledger *g, const struct log_batch *b,
     return b->producer_id < 0 ? OUT_OK : producers_admit(&g->producers, b, a, done);
 }
 
+void log_ledger_attempt(struct log_ledger *g, int64_t id, int32_t epoch, int32_t sequence)
+{
+    attempts_note(&g->producers.attempts, id, epoch, sequence);
+}
+
 void log_ledger_producer(const struct log_ledger *g, int64_t id, struct store_producer *to)
 {
     producers_tell(&g->producers, id, to);

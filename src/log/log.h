@@ -385,6 +385,7 @@ void log_ledger_free(struct log_ledger *g);
  * `done`. */
 MUST enum outcome log_ledger_admit(struct log_ledger *g, const struct log_batch *b,
                                    const struct store_append *a, struct store_appended *done);
+void log_ledger_attempt(struct log_ledger *g, int64_t id, int32_t epoch, int32_t sequence);
 void log_ledger_producer(const struct log_ledger *g, int64_t id, struct store_producer *to);
 size_t log_ledger_producers(const struct log_ledger *g, struct log_producer *to, size_t room);
 /* Takes a numbered batch into account. OUT_NO_MEMORY. */

@@ -15,6 +15,7 @@
 void producers_fini(struct producers *p)
 {
     free(p->table);
+    attempts_fini(&p->attempts);
     *p = (struct producers){.first_open_offset = INT64_MAX};
 }
 
@@ -188,6 +189,9 @@ enum outcome producers_admit(struct producers *p, const struct log_batch *b,
     if (o == OUT_OK && a->from_zero && batch_is_txn(b) && b->base_sequence != 0 &&
         producers_find(p, b->producer_id) == NULL)
         o = OUT_OUT_OF_ORDER_SEQUENCE;
+    if (o == OUT_OK && twin == NULL && p->attempts.count > 0 && batch_is_txn(b) &&
+        !attempts_allow(&p->attempts, b->producer_id, b->producer_epoch, b->base_sequence))
+        o = OUT_OUT_OF_ORDER_SEQUENCE;
     if (o == OUT_OK && twin == NULL && guard_broken(p, b, a->txn_guard))
         o = OUT_INVALID_TXN_STATE;
     if (o == OUT_OK && twin != NULL) {
@@ -261,6 +265,8 @@ void producers_update(struct producers *p, const struct log_batch *b, struct pro
         .offset_delta = delta,
     };
     at->last_timestamp = b->max_timestamp;
+    if (batch_is_txn(b) && p->attempts.count > 0)
+        attempts_forget(&p->attempts, b->producer_id);
     if (batch_is_txn(b) && at->txn_start_offset < 0) {
         at->txn_start_offset = b->base_offset;
         p->first_open_offset = MIN(p->first_open_offset, b->base_offset);
@@ -286,10 +292,11 @@ void producers_expire(struct producers *p, int64_t now_ms, int64_t expiration_ms
     size_t old_room = p->room, room = TABLE_FIRST;
     while ((kept + 1) * 4 > room * 3)
         room *= 2;
-    *p = (struct producers){.first_open_offset = p->first_open_offset};
+    struct attempts attempts = p->attempts;
+    *p = (struct producers){.first_open_offset = p->first_open_offset, .attempts = attempts};
     bool resized = resize(p, room) == OUT_OK;
     if (!resized) { /* keep what is there; try at the next pass */
-        *p = (struct producers){old, old_room, 0, p->first_open_offset};
+        *p = (struct producers){old, old_room, 0, p->first_open_offset, attempts};
         for (size_t i = 0; i < old_room; i++)
             p->count += old[i].id != -1;
         return;

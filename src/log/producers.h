@@ -7,6 +7,7 @@
 #ifndef LOG_PRODUCERS_H
 #define LOG_PRODUCERS_H
 
+#include "log/attempts.h"
 #include "log/batch.h"
 #include "log/io.h"
 
@@ -33,6 +34,7 @@ struct producers {
     struct producer *table; /* open addressing, a power of two */
     size_t room, count;
     int64_t first_open_offset; /* of the oldest open transaction, INT64_MAX: none */
+    struct attempts attempts;
 };
 
 /* A transaction that a marker ended. */

@@ -139,6 +139,7 @@ struct store_ops {
     enum outcome (*flush)(struct store *, int64_t *flushed_offset);
     void (*stat)(struct store *, struct store_stat *);
     void (*producer)(struct store *, int64_t producer_id, struct store_producer *);
+    void (*attempt)(struct store *, int64_t producer_id, int32_t epoch, int32_t sequence);
 };
 
 struct store {
@@ -187,6 +188,14 @@ MUST static inline enum outcome store_flush(struct store *s, int64_t *flushed_of
 static inline void store_stat(struct store *s, struct store_stat *stat)
 {
     s->ops->stat(s, stat);
+}
+
+/* Any thread: a transactional batch has come and waits for its transaction to be looked up. Until
+ * the producer has one open here, batches behind the least sequence of its epoch are refused. */
+static inline void store_attempt(struct store *s, int64_t producer_id, int32_t epoch,
+                                 int32_t sequence)
+{
+    s->ops->attempt(s, producer_id, epoch, sequence);
 }
 
 /* Any thread; takes the lock of appends for a look-up. */

@@ -35,9 +35,18 @@ static void producer_op(struct store *store, int64_t id, struct store_producer *
     pthread_mutex_unlock(&s->lock);
 }
 
+static void attempt_op(struct store *store, int64_t id, int32_t epoch, int32_t sequence)
+{
+    struct stream *s = stream_of(store);
+    pthread_mutex_lock(&s->lock);
+    log_ledger_attempt(s->ledger, id, epoch, sequence);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static const struct store_ops ops = {
     .append = stream_append_op, .read = stream_read_op, .seek = stream_seek_op,
     .trim = stream_trim_op, .flush = flush_op, .stat = stat_op, .producer = producer_op,
+    .attempt = attempt_op,
 };
 
 enum outcome stream_new(const struct stream_options *o, struct stream **stream)

@@ -16,6 +16,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "recorded"), os.path.join(HERE, "..", "harness")]
 
+import admin_cases  # noqa: E402
 import committed_cases  # noqa: E402
 import log_cases  # noqa: E402
 import run  # noqa: E402
@@ -29,7 +30,7 @@ SETTINGS = {
 }
 NAMES = []
 run.DIFFERENCES = os.path.join(HERE, "more-differences.tsv")
-for module in (txn_cases, committed_cases, log_cases):
+for module in (txn_cases, committed_cases, log_cases, admin_cases):
     run.cases.ALL += module.ALL
     NAMES += [name for name, _ in module.ALL]
 run.SLOW_FIRST = ["txn-epochs-end", "compact"]
