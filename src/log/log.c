@@ -94,14 +94,6 @@ static void attempt_op(struct store *store, int64_t id, int32_t epoch, int32_t s
     pthread_mutex_unlock(&l->append_lock);
 }
 
-static void attempt_op(struct store *store, int64_t id, int32_t epoch, int32_t sequence)
-{
-    struct log *l = log_of(store);
-    pthread_mutex_lock(&l->append_lock);
-    attempts_note(&l->producers.attempts, id, epoch, sequence);
-    pthread_mutex_unlock(&l->append_lock);
-}
-
 static const struct store_ops ops = {
     .append = log_append_op,
     .read = log_read_op,
@@ -110,7 +102,6 @@ static const struct store_ops ops = {
     .flush = log_flush_op,
     .stat = log_stat_op,
     .producer = producer_op,
-    .attempt = attempt_op,
     .attempt = attempt_op,
 };
 
