@@ -5,6 +5,7 @@
  *     bulk WAY PATH SIZE COUNT
  *
  * sendfile   the kernel hands over pages of its cache
+ * copy       read into a buffer of the piece's size, and sent
  * send       from a mapping of the file: copied into the socket
  * zerocopy   from the same mapping, MSG_ZEROCOPY; completions are taken from the error queue
  *
@@ -23,8 +24,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum way { SENDFILE, SEND, ZEROCOPY };
-static const char *const ways[] = {"sendfile", "send", "zerocopy", NULL};
+enum way { SENDFILE, COPY, SEND, ZEROCOPY };
+static const char *const ways[] = {"sendfile", "copy", "send", "zerocopy", NULL};
 enum { REAP_EVERY = 8 };
 
 struct bulk {
@@ -32,7 +33,7 @@ struct bulk {
     int file, socket;
     size_t size, file_size;
     uint64_t count;
-    uint8_t *map;
+    uint8_t *map, *room;
     uint64_t called, completed; /* sends without copy */
 };
 
@@ -89,6 +90,11 @@ static void give(struct side *side, struct bulk *b, uint64_t at)
                 die("sendfile");
         }
         break;
+    case COPY:
+        if (pread(b->file, b->room, b->size, from) != (ssize_t)b->size)
+            die("pread");
+        transmit(b->socket, b->room, b->size, 0);
+        break;
     case SEND:
         transmit(b->socket, b->map + at, b->size, 0);
         break;
@@ -102,6 +108,7 @@ static void serve(struct side *side, void *argument)
 {
     struct bulk *b = argument;
     int yes = 1;
+    b->room = room_of(b->size);
     b->socket = side_accept(side);
     if (b->way == ZEROCOPY &&
         setsockopt(b->socket, SOL_SOCKET, SO_ZEROCOPY, &yes, sizeof yes) != 0)

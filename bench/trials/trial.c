@@ -50,6 +50,8 @@ int trial_print(const struct result *r)
     if (r->times != NULL)
         printf(", \"p50_us\": %.2f, \"p99_us\": %.2f", (double)histogram_at(r->times, 0.5) / 1e3,
                (double)histogram_at(r->times, 0.99) / 1e3);
+    if (r->puts_off)
+        printf(", \"later_s\": %.6f", r->later.user_s + r->later.sys_s);
     if (r->note != NULL)
         printf(", \"note\": \"%s\"", r->note);
     printf("}\n");

@@ -27,6 +27,8 @@ struct result {
     uint64_t wrong; /* what didn't come as it was sent */
     double seconds;
     struct cpu cpu;                /* of the broker's side, start and stop not counted */
+    bool puts_off;                 /* there is a later */
+    struct cpu later;              /* what was put off, and done after the clock stopped */
     const struct histogram *times; /* NULL: no latencies */
     const char *note;              /* NULL: nothing to be said */
 };

@@ -24,7 +24,7 @@ TRIALS = {
     "append": ({"pwrite", "gathered", "mapping", "ahead", "writeback", "uring", "uring8"}, 2),
     "flush": ({"grow", "ahead", "sized", "zeroed"}, 1),
     "cold": ({"sendfile", "pread", "willneed", "uring"}, 2),
-    "bulk": ({"sendfile", "send", "zerocopy"}, 3),
+    "bulk": ({"sendfile", "copy", "send", "zerocopy"}, 3),
     "pages": ({"plain", "populate", "willneed", "huge", "pread"}, 1),
     "rooms": ({"pooled", "huge", "fresh"}, 2),
     "roundtrip": ({"block", "spin", "always", "socket", "pinned", "together"}, 2),
