@@ -36,11 +36,20 @@ class Axis:
         """At most so many: 1 2 5, else decades, else every second or third of them."""
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for steps, every in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3), ((1,), 4)):
-            marks = [s * 10.0 ** p for p in powers for s in steps if p % every == 0]
-            marks = [m for m in marks if self.low <= m <= self.high]
-            if len(marks) <= room:
-                return marks
-        return marks[:room]
+            at = [s * 10.0 ** p for p in powers for s in steps if p % every == 0]
+            at = [m for m in at if self.low <= m <= self.high]
+            if len(at) <= room:
+                return at
+        return at[:room]
+
+
+def marks(axis, values):
+    """The values themselves, of those that are near each other the later ones."""
+    out = []
+    for value in reversed(values):
+        if not out or axis.at(out[-1]) - axis.at(value) > 36:
+            out.append(value)
+    return out
 
 
 def number(value):
@@ -85,7 +94,7 @@ class Lines:
         ys = Axis([v for _, f in points for v in (f["min"], f["median"], f["max"])], low, top, 10)
         out = [text(x, y + 12, self.title, "name"), text(x, y + 26, self.unit)]
         out.append(f'<rect x="{left}" y="{top}" width="{right - left}" height="{low - top}" class="plot"/>')
-        for mark in xs.ticks(7):
+        for mark in marks(xs, sorted({p[0] for p in points})):
             at = xs.at(mark)
             out.append(f'<path d="M{at:.1f} {top}V{low}" class="grid"/>')
             out.append(text(at, low + 13, number(mark), anchor="middle"))
