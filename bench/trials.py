@@ -10,6 +10,7 @@ What the machine or its kernel can't do is said, and skipped. bench/trials/*.c t
 Writes text to standard output and JSON to bench/results/trials.json."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -34,7 +35,7 @@ SHOWN = ("cpu_us", "later_us", "per_s", "p50_us", "p99_us")
 
 class Trials:
     def __init__(self, given):
-        self.given, self.rows, self.skipped = given, [], []
+        self.given, self.rows, self.skipped, self.topics = given, [], [], 0
         self.folder = tempfile.mkdtemp(prefix="fluxmq-trials-", dir=given.dir)
         self.binary = os.path.join(given.build, "bench", "trials", "bench-trials")
         self.data = os.path.join(self.folder, "data")
@@ -225,36 +226,60 @@ def pin_reactors(broker):
             os.sched_setaffinity(int(task), {cpus[int(name[8:]) % len(cpus)]})
 
 
-def reactors(t):
-    """The broker: reactors that meet at the append lock of one partition; one reactor; each pinned to a CPU."""
+@contextlib.contextmanager
+def brokers_with(t, settings):
+    """Brokers by name, each with settings of its own."""
     from brokers import FluxMQ  # pylint: disable=import-outside-toplevel
-    program = os.path.join(t.given.build, "fluxmq")
-    cores, brokers = max(os.cpu_count(), 2), []
-    for i, (name, count) in enumerate((("a reactor a core", cores), ("one reactor", 1), ("pinned", cores))):
-        brokers.append(FluxMQ(name, t.folder, t.given.port + i, program, {"reactors": str(count)}))
-    numbers = iter(range(1000))
+    program, brokers = os.path.join(t.given.build, "fluxmq"), []
     try:
-        for broker in brokers:
-            broker.start()
-        pin_reactors(brokers[2])
-        for partitions in (1, 8):
-            for what, count, words in (("single records", 20000, ("--size", 128, "--batch-records", 1)),
-                                       ("64 KiB batches", 60000, ("--size", 1024))):
-                def ours(broker, partitions=partitions, count=count, words=words):
-                    topic = f"t{next(numbers)}"
-                    return produce_to(t, broker, topic, partitions, t.count(count, 200), *words)
-                t.compare("reactors", f"{partitions} partition{'s' * (partitions > 1)}, {what}",
-                          {b.name: (lambda b=b, ours=ours: ours(b)) for b in brokers})
+        for i, (name, pairs) in enumerate(settings.items()):
+            brokers.append(FluxMQ(name, t.folder, t.given.port + i, program, pairs))
+            brokers[-1].start()
+        yield brokers
     finally:
         for broker in brokers:
             broker.stop()
+            broker.wipe()
+
+
+SINGLE = ("single records", 20000, ("--size", 128, "--batch-records", 1))
+LARGE = ("64 KiB batches", 60000, ("--size", 1024))
+
+
+def compare_brokers(t, trial, brokers, partitions, load):
+    what, count, words = load
+
+    def ours(broker):
+        t.topics += 1
+        return produce_to(t, broker, f"t{t.topics}", partitions, t.count(count, 200), *words)
+    t.compare(trial, f"{partitions} partition{'s' * (partitions > 1)}, {what}",
+              {b.name: (lambda b=b: ours(b)) for b in brokers})
+
+
+def reactors(t):
+    """The broker: reactors that meet at the append lock of one partition; one reactor; each pinned to a CPU."""
+    cores = str(max(os.cpu_count(), 2))
+    with brokers_with(t, {"a reactor a core": {"reactors": cores}, "one reactor": {"reactors": "1"},
+                          "pinned": {"reactors": cores}}) as brokers:
+        pin_reactors(brokers[2])
+        for partitions in (1, 8):
+            for load in (SINGLE, LARGE):
+                compare_brokers(t, "reactors", brokers, partitions, load)
+
+
+def preallocate(t):
+    """The broker: segments that grow, and log.preallocate, which asks for all of a segment's blocks at first."""
+    small = {"log.segment.bytes": str(64 << 20)}
+    with brokers_with(t, {"grow": small, "preallocate": {**small, "log.preallocate": "true"}}) as brokers:
+        for load in (SINGLE, LARGE):
+            compare_brokers(t, "preallocate", brokers, 1, load)
 
 
 
 # ---- the whole
 
 TRIALS = {f.__name__: f for f in (fetch, echo, append, flush, cold, bulk, pages, rooms, roundtrip,
-                                  reactors)}
+                                  reactors, preallocate)}
 
 
 def conditions(t):

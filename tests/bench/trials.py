@@ -29,6 +29,7 @@ TRIALS = {
     "rooms": ({"pooled", "huge", "fresh"}, 2),
     "roundtrip": ({"block", "spin", "always", "socket", "pinned", "together"}, 2),
     "reactors": ({"a reactor a core", "one reactor", "pinned"}, 4),
+    "preallocate": ({"grow", "preallocate"}, 2),
 }
 
 
