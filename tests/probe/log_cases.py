@@ -124,10 +124,22 @@ def _(e):
 
 
 def compacted(e, name, **more):
-    config = {"cleanup_policy": "compact", "segment_ms": "1000", "min_cleanable_dirty_ratio": "0.01",
+    """A compacted topic in which nothing is cleaned before clean()"""
+    config = {"cleanup_policy": "compact", "segment_ms": "1000", "min_cleanable_dirty_ratio": "1.0",
               "delete_retention_ms": "86400000",
               "message_timestamp_after_max_ms": "9223372036854775807", **more}
     return e.topic(name, 1, **config)
+
+
+def clean(e, topic):
+    config = {"name": "min.cleanable.dirty.ratio", "configOperation": 0, "value": "0.01"}
+    e.q("IncrementalAlterConfigs", 1, {"resources": [{"resourceType": 2, "resourceName": topic, "configs": [config]}]})
+
+
+def ended(e, topic_id):
+    """No transaction is open there, so the marker of the last one is."""
+    part = e.q("Fetch", 17, fe([(topic_id, 0, 0)], isolationLevel=1))["responses"][0]["partitions"][0]
+    return part["lastStableOffset"] == part["highWatermark"]
 
 
 def kept(e, topic_id, offset):
@@ -169,6 +181,7 @@ def _(e):
     put((b"e", b"3"))                                                # 15
     close(e, i, LATER)                                            # 16
     close(e, i, LATER + LAG)                                        # 17
+    clean(e, t)
     wait(lambda: kept(e, i, 7) is None)
     fetch(e, "compacted, committed", i)
     fetch(e, "compacted, uncommitted", i, committed=False)
@@ -187,7 +200,7 @@ def _(e):
 
 @probe("compact-refused")
 def _(e):
-    t, i = compacted(e, "cr", segment_ms="9223372036854775807")  # nothing closes, so nothing is cleaned
+    t, i = compacted(e, "cr")
     e.x("Produce", 13, pr(i, batch([(None, b"v")]), acks=-1), what="no key")
     e.x("Produce", 13, pr(i, batch([(b"k", b"v"), (None, b"v")]), acks=-1), what="one of two has no key")
     e.x("Produce", 13, pr(i, batch([(b"", b"v")]), acks=-1), what="an empty key")
@@ -201,6 +214,7 @@ def _(e):
     p.send("with one", i, [(b"k", b"v")])
     p.end("its end")
     p.done()
+    wait(lambda: ended(e, i))
     fetch(e, "what is there", i)
 
 
@@ -215,6 +229,7 @@ def _(e):
     e.produce(i, 0, batch([(b"d", None, T0)]))                       # 5
     close(e, i, LATER)                                            # 6
     close(e, i, LATER + LAG)                                        # 7
+    clean(e, t)
     wait(lambda: has_horizon(e, i, 5))  # so the first pass is over
     close(e, i, LATER + 2 * LAG)                                     # 8
     wait(lambda: kept(e, i, 2) is None and kept(e, i, 5) is None)  # the tombstones
