@@ -252,7 +252,7 @@ def bad_batches_are_refused(w):
     w.client.create_topic(disk, 1)
     good = batch([b"good", b"one"])
     bad = [good[:-1], good[:30], b"", good[:16] + b"\1" + good[17:], good[:16] + b"\7" + good[17:],
-           good[:20] + b"\0" + good[21:], good + good, batch([b"old"], timestamp=1 << 60)]
+           good[:20] + bytes([good[20] ^ 1]) + good[21:], good + good, batch([b"old"], timestamp=1 << 60)]
     for data in bad:
         codes = []
         for topic in (disk, t):
