@@ -72,7 +72,7 @@ bench-log: all
 	@python3 bench/logs.py $(BENCH_OPTIONS)
 bench-scale: all
 	@python3 bench/scale.py $(BENCH_OPTIONS)
-# The ways that are gone beside those that are not (docs/performance.md), in six minutes.
+# The ways that are gone beside those that are not (docs/performance.md), in five minutes.
 bench-trials: all
 	@python3 bench/trials.py $(BENCH_OPTIONS)
 docs: all

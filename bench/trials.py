@@ -125,7 +125,11 @@ def fetch(t):
         count = min(t.count(5000), ((t.given.mib - 3) << 20) // (size + 104))
         # The broker copies ranges up to 256 KiB (src/net/send.c).
         in_turn = ways if size <= 256 << 10 else sorted(ways, key=lambda way: way != "sendfile")
-        t.compare("fetch", size_name(size), ways_of(t, "fetch", None, t.data, size, count, ways=in_turn))
+        t.compare("fetch", size_name(size), ways_of(t, "fetch", None, t.data, size, count, 1, ways=in_turn))
+    for size in (4096, 65536, 262144):
+        count = min(t.count(5000), ((t.given.mib - 3) << 20) // (size + 104))
+        t.compare("fetch", size_name(size) + ", 4 under way",
+                  ways_of(t, "fetch", None, t.data, size, count, 4, ways=("copy", "sendfile", "corked")))
     for way in (w for w in ways if w != "sendfile"):
         lower = [size_name(s) for s in sizes
                  if t.median("fetch", size_name(s), way) < t.median("fetch", size_name(s), "sendfile")]

@@ -292,7 +292,7 @@ int main(int argc, char **argv)
         int (*run)(char **);
     } trials[] = {
         {"file", 2, make_file},
-        {"fetch", 4, trial_fetch},
+        {"fetch", 5, trial_fetch},
         {"echo", 4, trial_echo},
         {"append", 4, trial_append},
         {"flush", 4, trial_flush},
