@@ -9,6 +9,7 @@
 #define BROKER_LINK_H
 
 #include "base/bytes.h"
+#include "base/loan.h"
 #include "broker/shard.h"
 #include "store/store.h"
 
@@ -31,12 +32,14 @@ struct link {
     uint8_t *at, *end;     /* room for more in the last chunk */
     bool dirty;            /* it is in the list of those to be sent at the end of the turn */
     bool awaited;          /* the door's: `drained` shall be called when all output is taken */
+    struct loan *loan;     /* net's: in received(), of the bytes given to it; for link_borrow */
 };
 
 /* What net/ does for a link. */
 struct link_ops {
     uint8_t *(*grow)(struct link *l, size_t size); /* NULL: out of memory */
     bool (*lend)(struct link *l, struct bytes piece, struct store_hold *hold);
+    bool (*borrow)(struct link *l, struct bytes piece, struct loan *loan);
     void (*ready)(struct link *l);
     void (*pause)(struct link *l);
     void (*resume)(struct link *l);
@@ -101,6 +104,13 @@ MUST static inline bool link_write(struct link *l, const void *from, size_t size
 MUST static inline bool link_lend(struct link *l, struct bytes piece, struct store_hold *hold)
 {
     return l->ops->lend(l, piece, hold);
+}
+
+/* Bytes that this thread can keep where they are until the end of the turn; takes its own count of
+ * `loan`. What the socket does not take then is copied. For payloads of some hundred bytes. */
+MUST static inline bool link_borrow(struct link *l, struct bytes piece, struct loan *loan)
+{
+    return l->ops->borrow(l, piece, loan);
 }
 
 /* Stops and continues reading; both may be called at any time. */

@@ -136,7 +136,8 @@ bool backlog_keep(struct live_sub *sub, struct flight *f)
         return false;
     }
     struct live_backlog *b = sub->backlog;
-    *backlog_at(b, b->count++) = *m;
+    *backlog_at(b, b->count) = *m;
+    backlog_at(b, b->count++)->loan = NULL; /* for the turn only */
     store_hold_take(m->hold);
     sub->account.pending++;
     sub->total->pending++;

@@ -124,6 +124,7 @@ const struct carried *batch_next(const struct batch *b, uint32_t *at, struct liv
     check(*at <= b->used);
     if (c->held) {
         memcpy(m, bytes, sizeof *m);
+        m->loan = NULL; /* another thread's */
         return c;
     }
     *m = (struct live_message){.deadline_ms = c->deadline_ms, .offset = c->offset,

@@ -94,6 +94,11 @@ void lane_notify(struct lane *l)
         o->post(o->context, (int)l->from->index, &l->notice);
 }
 
+static void loan_over(struct loan *loan)
+{
+    batch_free(container_of(loan, struct batch, loan));
+}
+
 static void batch_deliver(struct mail *mail)
 {
     struct batch *b = container_of(mail, struct batch, mail);
@@ -102,11 +107,14 @@ static void batch_deliver(struct mail *mail)
     const struct carried *c;
     struct live_message m;
     uint32_t at = 0;
-    while ((c = batch_next(b, &at, &m)) != NULL)
+    b->loan = (struct loan){1, loan_over};
+    while ((c = batch_next(b, &at, &m)) != NULL) {
+        m.loan = c->held ? NULL : &b->loan;
         take(s, c, &m);
+    }
     tally_share(s);
     atomic_fetch_sub(&l->bytes, b->bytes);
-    batch_free(b);
+    loan_drop(&b->loan);
     lane_notify(l);
 }
 

@@ -21,6 +21,7 @@
 
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/loan.h"
 #include "base/outcome.h"
 #include "os/os.h"
 #include "store/store.h"
@@ -51,6 +52,7 @@ struct live_message {
     int64_t offset;               /* in its topic; -1: it is in none */
     int64_t timestamp_ms;
     struct store_hold *hold;      /* keeps the bytes; NULL: they are the caller's, for this call */
+    struct loan *loan;            /* keeps the payload for this thread's turn; or NULL */
 };
 
 /* A copy with a hold of its own (one count, the caller's). OUT_NO_MEMORY. Any thread. */

@@ -40,6 +40,7 @@ enum outcome live_message_copy(const struct live_message *from, struct live_mess
     copy.headers = put(&at, from->headers);
     copy.payload = put(&at, from->payload);
     copy.hold = &k->hold;
+    copy.loan = NULL;
     *to = copy;
     return OUT_OK;
 }

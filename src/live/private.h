@@ -149,6 +149,7 @@ struct carried {
 
 struct batch {
     struct mail mail;
+    struct loan loan;      /* the receiver's: of payloads that lie in it */
     struct lane *lane;
     size_t bytes;          /* with what is pointed at */
     uint32_t used, room;

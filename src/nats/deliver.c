@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hot: a message for one subscription becomes MSG or HMSG in its link's output. A head of some
- * pieces is copied, the payload too when it is small; large payloads are lent and go to the socket
- * from where they are. The socket is written once at the end of the turn, by net/.
+ * pieces is copied, the payload too when it is small; larger payloads go to the socket from where
+ * they are. The socket is written once at the end of the turn, by net/.
  */
 #include "nats/private.h"
 
@@ -85,7 +85,8 @@ static bool write_copied(struct link *l, struct nats_shard *h, const struct nats
     return true;
 }
 
-static bool write_lent(struct link *l, struct nats_shard *h, const struct nats_sub *sub,
+/* The payload stays where it is: in a hold's memory, or in what was received in this turn. */
+static bool write_around(struct link *l, struct nats_shard *h, const struct nats_sub *sub,
                        const struct live_message *m, size_t header, size_t total)
 {
     size_t most = HEAD_ROOM + m->subject.size + sub->sid_size + m->reply.size + header;
@@ -96,7 +97,9 @@ static bool write_lent(struct link *l, struct nats_shard *h, const struct nats_s
     if (header > 0)
         to = put(to, m->headers);
     link_commit(l, (size_t)(to - from));
-    return link_lend(l, m->payload, m->hold) && link_write(l, "\r\n", 2);
+    bool written = m->hold != NULL ? link_lend(l, m->payload, m->hold)
+                                   : link_borrow(l, m->payload, m->loan);
+    return written && link_write(l, "\r\n", 2);
 }
 
 static void counted(struct nats_session *s, struct nats_sub *sub, const struct live_message *m,
@@ -139,8 +142,9 @@ enum live_taken nats_deliver(struct live_sub *live, const struct live_message *m
         if (l->pending > (size_t)s->home->nats->options.max_pending / 4 * 3)
             nats_stall_note(s->home, m->subject);
     }
-    bool written = m->hold != NULL && m->payload.size >= NATS_LEND_BYTES
-                       ? write_lent(l, s->home, sub, m, header, total)
+    size_t least = m->hold != NULL ? NATS_LEND_BYTES : NATS_BORROW_BYTES;
+    bool written = m->payload.size >= least && (m->hold != NULL || m->loan != NULL)
+                       ? write_around(l, s->home, sub, m, header, total)
                        : write_copied(l, s->home, sub, m, header, total);
     if (unlikely(!written)) {
         nats_end(s, NULL);

@@ -21,7 +21,10 @@
 #define NATS_NONCE_SIZE 16     /* 15 characters */
 #define NATS_BUSY_BYTES MiB(1) /* output that waits before a subscription keeps a backlog */
 #define NATS_STALLS 256        /* power of two: subjects whose publishers are slowed, by hash */
-#define NATS_LEND_BYTES KiB(16) /* payloads from this size on are not copied into the output */
+/* Payloads from these sizes on are not copied into the output: they stay where they came in, for
+ * the turn; they are copied once, for all. */
+#define NATS_BORROW_BYTES 512
+#define NATS_LEND_BYTES KiB(16)
 
 enum nats_count {
     NATS_IN_MESSAGES, NATS_OUT_MESSAGES, NATS_IN_BYTES, NATS_OUT_BYTES, NATS_SLOW, NATS_STALE,

@@ -154,7 +154,8 @@ static void route(struct nats_session *s, const struct nats_op *op, bool simple)
     struct nats *n = s->home->nats;
     int64_t now = s->home->shard->wall_ms;
     struct live_message m = {.subject = op->subject, .reply = op->reply, .headers = op->headers,
-                             .payload = op->payload, .offset = -1, .timestamp_ms = now};
+                             .payload = op->payload, .offset = -1, .timestamp_ms = now,
+                             .loan = s->link->loan};
     if (op->headers.size > 0)
         m.deadline_ms = nats_deadline(op->headers, now);
     if (likely(simple)) {

@@ -15,12 +15,13 @@
 
 #include <stdlib.h>
 
-#define GATHER 64
+#define GATHER 512
+#define BORROW_MOST MiB(1) /* of one piece */
 #define SEND_MAX MiB(4) /* of one link in a turn */
 
 /* Sizes of chunks: a single message to an idle subscriber takes a small one. */
 static const size_t rooms[CHUNK_CLASSES] = {KiB(2), KiB(16), KiB(64)};
-static const int kept[CHUNK_CLASSES] = {512, 64, 32}; /* until the next idle second */
+static const int kept[CHUNK_CLASSES] = {512, 64, 64}; /* until the next idle second */
 
 static struct stream *stream_of(struct link *l)
 {
@@ -34,7 +35,7 @@ static struct stream *stream_of(struct link *l)
 static struct chunk *chunk_take(struct reactor *r, int class, size_t size)
 {
     struct chunk *c = class < CHUNK_CLASSES ? r->chunks[class] : NULL;
-    size_t room = class < CHUNK_CLASSES ? rooms[class] : size;
+    size_t room = class < CHUNK_CLASSES ? rooms[class] : (size + 7) & ~(size_t)7;
     if (c != NULL) {
         r->chunks[class] = c->next;
         r->chunk_count[class]--;
@@ -47,9 +48,17 @@ static struct chunk *chunk_take(struct reactor *r, int class, size_t size)
     return c;
 }
 
+static struct mark *mark_of(const struct chunk *c, uint32_t index)
+{
+    struct mark *end = (struct mark *)(void *)(uintptr_t)(c->own + c->room);
+    return end - index - 1;
+}
+
 static void chunk_give(struct reactor *r, struct chunk *c)
 {
     store_hold_drop(c->hold);
+    for (uint32_t i = 0; i < c->mark_count; i++)
+        loan_drop(mark_of(c, i)->loan);
     if (c->class >= CHUNK_CLASSES || r->chunk_count[c->class] >= kept[c->class]) {
         free(c);
         return;
@@ -83,7 +92,7 @@ static void add_chunk(struct stream *s, struct chunk *c)
 /* The bytes written into the last chunk are counted in the chunk when another one follows. */
 static void seal(struct stream *s)
 {
-    if (s->last != NULL && s->last->hold == NULL)
+    if (s->link.at != NULL)
         s->last->size = (size_t)(s->link.at - s->last->own);
     s->link.at = s->link.end = NULL;
 }
@@ -124,6 +133,30 @@ static bool lend(struct link *l, struct bytes piece, struct store_hold *hold)
     return true;
 }
 
+static bool borrow(struct link *l, struct bytes piece, struct loan *loan)
+{
+    struct stream *s = stream_of(l);
+    struct mark *m;
+    if (s->conn->unsent || piece.size > BORROW_MOST) /* it won't go at the end of this turn */
+        return link_write(l, piece.at, piece.size);
+    if ((size_t)(l->end - l->at) < sizeof *m && grow(l, 2 * sizeof *m) == NULL)
+        return false;
+    struct chunk *c = s->last;
+    struct mark *last = c->mark_count > 0 ? mark_of(c, c->mark_count - 1) : NULL;
+    if (last != NULL && last->loan == loan)
+        last->loan = NULL;
+    else
+        loan_take(loan);
+    m = mark_of(c, c->mark_count++);
+    *m = (struct mark){piece.at, loan, (uint32_t)piece.size, (uint32_t)(l->at - c->own)};
+    l->end = (uint8_t *)m;
+    l->pending += piece.size;
+    l->out_bytes += piece.size;
+    s->borrowed = true;
+    link_ready(l);
+    return true;
+}
+
 static void ready(struct link *l)
 {
     conn_ready(stream_of(l)->conn);
@@ -152,8 +185,8 @@ static void end_link(struct link *l, enum link_end how)
 }
 
 static const struct link_ops ops = {
-    .grow = grow, .lend = lend, .ready = ready, .pause = pause_link, .resume = resume_link,
-    .end = end_link,
+    .grow = grow, .lend = lend, .borrow = borrow, .ready = ready, .pause = pause_link,
+    .resume = resume_link, .end = end_link,
 };
 
 /* ---- life ---- */
@@ -214,8 +247,13 @@ void link_receive(struct conn *c)
     size_t have = c->buffer->used - c->parsed, want = 0;
     if (have == 0 || have < s->want)
         return;
-    struct bytes in = bytes_view(c->buffer->at + c->parsed, have);
+    struct buffer *b = c->buffer;
+    struct bytes in = bytes_view(b->at + c->parsed, have);
+    b->holds += b->loan.count == 0;
+    loan_take(&b->loan);
+    s->link.loan = &b->loan;
     size_t used = c->listener->door->link->received(&s->link, in, &want);
+    s->link.loan = NULL;
     check(used <= have);
     c->parsed += used;
     s->link.in_bytes += used;
@@ -227,26 +265,73 @@ void link_receive(struct conn *c)
     }
     if (c->ended)
         conn_release_buffer(c);
+    loan_drop(&b->loan);
 }
 
 /* ---- sending ---- */
 
+/* Its own bytes so far. */
+static size_t own_size(const struct stream *s, const struct chunk *c)
+{
+    bool open = c == s->last && s->link.at != NULL;
+    return open ? (size_t)(s->link.at - c->own) : c->size;
+}
+
+/* The piece of a chunk at `*p`, which moves behind it; false: that was all. */
+static bool next_piece(const struct stream *s, const struct chunk *c, struct place *p,
+                       struct iovec *piece)
+{
+    const struct mark *m = p->mark < c->mark_count ? mark_of(c, p->mark) : NULL;
+    size_t own = m != NULL ? m->before : own_size(s, c);
+    if (p->own < own) {
+        *piece = (struct iovec){(void *)(uintptr_t)(c->at + p->own), own - p->own};
+        p->own = own;
+        return true;
+    }
+    if (m == NULL)
+        return false;
+    *piece = (struct iovec){(void *)(uintptr_t)(m->at + p->part), m->size - p->part};
+    p->part = 0;
+    p->mark++;
+    return true;
+}
+
+/* The first `sent` bytes of a chunk, or all of it, are out: what is left of `sent`. */
+static bool advance_in(struct stream *s, struct chunk *c, size_t *sent)
+{
+    struct place to = s->sent;
+    struct iovec piece;
+    while (next_piece(s, c, &to, &piece)) {
+        bool mark = to.mark > s->sent.mark;
+        if (*sent < piece.iov_len) {
+            *(mark ? &s->sent.part : &s->sent.own) += *sent;
+            return false;
+        }
+        *sent -= piece.iov_len;
+        s->sent = to;
+        if (mark) {
+            loan_drop(mark_of(c, to.mark - 1)->loan);
+            mark_of(c, to.mark - 1)->loan = NULL;
+        }
+    }
+    return true;
+}
+
 /* `sent` bytes have just gone; chunks that are out go back. */
 static void advance(struct stream *s, size_t sent)
 {
+    bool all = sent == s->link.pending;
     s->link.pending -= sent;
-    s->sent += sent;
     while (s->first != NULL) {
         struct chunk *c = s->first;
-        bool open = c == s->last && c->hold == NULL;
-        size_t size = open ? (size_t)(s->link.at - c->own) : c->size;
-        if (s->sent < size)
+        if (!all && !advance_in(s, c, &sent))
             return;
-        s->sent -= size;
+        s->sent = (struct place){0};
         s->first = c->next;
         if (c == s->last) {
             s->last = NULL;
             s->link.at = s->link.end = NULL;
+            s->borrowed = false;
         }
         chunk_give(s->conn->reactor, c);
     }
@@ -254,19 +339,56 @@ static void advance(struct stream *s, size_t sent)
 
 static int gather(const struct stream *s, struct iovec *pieces, size_t *bytes)
 {
-    size_t skip = s->sent;
+    struct place p = s->sent;
     int count = 0;
     *bytes = 0;
-    for (const struct chunk *c = s->first; c != NULL && count < GATHER && *bytes < SEND_MAX;
-         c = c->next) {
-        bool open = c == s->last && c->hold == NULL;
-        size_t size = open ? (size_t)(s->link.at - c->own) : c->size;
-        pieces[count].iov_base = (void *)(uintptr_t)(c->at + skip);
-        pieces[count++].iov_len = size - skip;
-        *bytes += size - skip;
-        skip = 0;
+    for (const struct chunk *c = s->first; c != NULL; c = c->next, p = (struct place){0}) {
+        while (next_piece(s, c, &p, &pieces[count])) {
+            *bytes += pieces[count++].iov_len;
+            if (count == GATHER || *bytes >= SEND_MAX)
+                return count;
+        }
     }
     return count;
+}
+
+static bool copy_rest(struct stream *s, const struct chunk *c, struct place from)
+{
+    struct iovec piece;
+    while (next_piece(s, c, &from, &piece)) {
+        uint8_t *to = link_reserve(&s->link, piece.iov_len);
+        if (to == NULL)
+            return false;
+        memcpy(to, piece.iov_base, piece.iov_len);
+        s->link.at += piece.iov_len;
+    }
+    return true;
+}
+
+/* The turn is over: what is borrowed and not sent is copied. False: no memory. */
+static bool keep_copies(struct stream *s)
+{
+    struct chunk *next, *c = s->first;
+    struct place from = s->sent;
+    bool good = true;
+    seal(s);
+    s->first = s->last = NULL;
+    s->sent = (struct place){0};
+    s->borrowed = false;
+    for (; c != NULL; c = next, from = (struct place){0}) {
+        next = c->next;
+        c->next = NULL;
+        if (from.mark < c->mark_count) {
+            good = good && copy_rest(s, c, from);
+            chunk_give(s->conn->reactor, c);
+            continue;
+        }
+        seal(s);
+        if (s->first == NULL)
+            s->sent = from;
+        add_chunk(s, c);
+    }
+    return good;
 }
 
 /* Sends until everything is out or the socket is full; false: the peer is gone. */
@@ -297,7 +419,8 @@ void link_flush(struct conn *c)
     struct stream *s = c->stream;
     bool waited = c->unsent || s->link.awaited;
     s->link.dirty = false;
-    if (c->closing || !send_all(s) || c->ended) {
+    if (c->closing || !send_all(s) || c->ended ||
+        (s->borrowed && s->link.pending > 0 && !keep_copies(s))) {
         conn_close(c);
         return;
     }

@@ -23,19 +23,35 @@
 struct buffer {
     struct reactor *reactor;
     uint32_t holds;
+    struct loan loan;        /* counts as one hold while somebody looks at it */
     size_t room, used;
     uint8_t at[];
 };
 
-/* A piece of a link's output. */
+/* A piece of a link's output: bytes of its own and, at marks, those it borrowed. Marks stand at the
+ * end of the room, the first one last. */
 struct chunk {
     struct chunk *next;
     const uint8_t *at;
     size_t size;             /* of the last one: known when another follows */
-    size_t room;
+    size_t room;             /* of its own: a multiple of 8 */
     struct store_hold *hold; /* lent bytes; NULL: its own */
     int class;               /* index of its size; CHUNK_CLASSES: none of those */
-    uint8_t own[];
+    uint32_t mark_count;
+    _Alignas(8) uint8_t own[];
+};
+
+struct mark {
+    const uint8_t *at;
+    struct loan *loan;       /* NULL: a later mark has the count, or it is sent */
+    uint32_t size;
+    uint32_t before;         /* own bytes that come first */
+};
+
+/* How far a chunk is sent: own bytes, marks, bytes of the mark that is next. */
+struct place {
+    size_t own, part;
+    uint32_t mark;
 };
 #define CHUNK_CLASSES 3
 
@@ -48,7 +64,8 @@ struct stream {
     struct link link;
     size_t want;             /* bytes that the door needs before it is asked again */
     struct chunk *first, *last;
-    size_t sent;             /* bytes of the first chunk */
+    struct place sent;       /* of the first chunk */
+    bool borrowed;           /* there are marks, maybe */
 };
 
 struct conn {
@@ -91,6 +108,7 @@ struct reactor {
     int poller;
     int alarm;                 /* wakes it for timers that are not near */
     int64_t alarm_ns;          /* when; 0: not set */
+    int64_t busy_ns;           /* the last turn that had something to do */
     struct os_thread *thread;
     struct mail stop;          /* wakes it when the net stops */
     struct list conns;         /* struct conn.node */

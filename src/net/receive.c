@@ -31,6 +31,11 @@ void buffers_trim(struct reactor *r)
     r->spare_bytes = 0;
 }
 
+static void loan_over(struct loan *loan)
+{
+    buffer_drop(container_of(loan, struct buffer, loan));
+}
+
 static struct buffer *buffer_allocate(struct reactor *r, size_t room)
 {
     struct net *net = r->net;
@@ -44,6 +49,7 @@ static struct buffer *buffer_allocate(struct reactor *r, size_t room)
     }
     b->reactor = r;
     b->room = room;
+    b->loan = (struct loan){.release = loan_over};
     return b;
 }
 

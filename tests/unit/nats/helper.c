@@ -57,6 +57,14 @@ static bool lend(struct link *l, struct bytes piece, struct store_hold *hold)
     return true;
 }
 
+static bool borrow(struct link *l, struct bytes piece, struct loan *loan)
+{
+    expect(loan->count > 0);
+    return link_write(l, piece.at, piece.size);
+}
+
+static void loan_over(struct loan *loan) { expect(loan->count == 0); }
+
 static void ready(struct link *l) { (void)l; }
 static void pause_reading(struct link *l) { peer_of(l)->paused = true; }
 static void resume_reading(struct link *l) { peer_of(l)->paused = false; }
@@ -67,7 +75,7 @@ static void end(struct link *l, enum link_end how)
     peer_of(l)->how = how;
 }
 
-static const struct link_ops ops = {.grow = grow, .lend = lend, .ready = ready,
+static const struct link_ops ops = {.grow = grow, .lend = lend, .borrow = borrow, .ready = ready,
                                     .pause = pause_reading, .resume = resume_reading,
                                     .end = end};
 
@@ -77,7 +85,11 @@ static void serve(struct peer *p)
 {
     while (!p->paused && !p->ended && p->in_size > 0 && p->in_size >= p->want) {
         size_t want = 0;
+        struct loan loan = {1, loan_over};
+        p->link.loan = &loan;
         size_t used = nats_door.link->received(&p->link, bytes_view(p->in, p->in_size), &want);
+        p->link.loan = NULL;
+        loan_drop(&loan);
         expect(used <= p->in_size);
         memmove(p->in, p->in + used, p->in_size - used);
         p->in_size -= used;

@@ -2,8 +2,8 @@
 /*
  * Links: doors that speak a stream. The door here takes units of a command byte, a number and that
  * many bytes where the command has a payload:
- *   E echo; L lend that many shared bytes; W that many small writes; P pause until somebody's R;
- *   X say "bye" and end; K end now; Q drained how often.
+ *   E echo; B the same, borrowed; L lend that many shared bytes; W that many small writes; P pause
+ *   until somebody's R; X say "bye" and end; K end now; Q drained how often.
  */
 #include "toy.h"
 
@@ -79,6 +79,9 @@ static void command(struct link *l, uint8_t what, uint32_t number, struct bytes 
     uint32_t drained = ((struct seen *)l->session)->drained;
     switch (what) {
     case 'E': expect(link_write(l, unit.at, unit.size)); break;
+    case 'B':
+        expect(link_write(l, "<", 1) && link_borrow(l, unit, l->loan) && link_write(l, ">", 1));
+        break;
     case 'L': lend(l, number); break;
     case 'W':
         for (uint32_t i = 0; i < number; i++)
@@ -108,7 +111,7 @@ static size_t toy_received(struct link *l, struct bytes in, size_t *want)
     ((struct seen *)l->session)->calls++;
     while (in.size - at >= 5) {
         uint32_t number = get_be32(in.at + at + 1);
-        size_t size = 5 + (in.at[at] == 'E' ? number : 0);
+        size_t size = 5 + (in.at[at] == 'E' || in.at[at] == 'B' ? number : 0);
         *want = size;
         if (in.size - at < size)
             return at;
@@ -174,6 +177,88 @@ void test_units_cut_anywhere(void)
         client_read(fd, back, sizeof back);
         expect(memcmp(unit, back, sizeof unit) == 0);
     }
+    finish(&t, fd);
+}
+
+/* The units of a run, one after the other, the same each time it is begun. */
+struct units {
+    uint32_t random;
+    size_t size;
+    uint8_t unit[5 + 5000];
+};
+
+static void next_unit(struct units *u)
+{
+    u->random = u->random * 1664525u + 1013904223u;
+    uint32_t payload = (u->random >> 8) % 5000;
+    u->unit[0] = "BBBE"[u->random >> 30];
+    put_be32(u->unit + 1, payload);
+    for (uint32_t i = 0; i < payload; i++)
+        u->unit[5 + i] = (uint8_t)(u->random + i * 7);
+    u->size = 5 + payload;
+}
+
+static void expect_units(int fd, uint32_t seed, int count)
+{
+    static struct units u;
+    static uint8_t back[sizeof u.unit + 2];
+    u.random = seed;
+    for (int i = 0; i < count; i++) {
+        next_unit(&u);
+        size_t around = u.unit[0] == 'B';
+        client_read(fd, back, u.size + 2 * around);
+        expect(memcmp(back + around, u.unit, u.size) == 0);
+        expect(!around || (back[0] == '<' && back[u.size + 1] == '>'));
+    }
+}
+
+static void write_units(int fd, uint32_t seed, int count)
+{
+    static struct units u;
+    static uint8_t out[200 * sizeof u.unit];
+    size_t filled = 0;
+    u.random = seed;
+    for (int i = 0; i < count; i++) {
+        next_unit(&u);
+        memcpy(out + filled, u.unit, u.size);
+        filled += u.size;
+        if (i % 200 == 199 || i == count - 1) {
+            client_write(fd, out, filled);
+            filled = 0;
+        }
+    }
+}
+
+/* What was received may be sent from where it lies, and is not lost when the peer takes nothing:
+ * more comes than all socket buffers hold before the first byte is read. */
+void test_borrowed_bytes_arrive_as_they_were(void)
+{
+    struct toy t;
+    int fd = begin(&t, 1);
+    for (uint32_t round = 0; round < 20; round++) {
+        write_units(fd, round, 30);
+        expect_units(fd, round, 30);
+    }
+    write_units(fd, 77, 16000);
+    expect_units(fd, 77, 16000);
+    write_units(fd, 78, 30); /* borrowed again */
+    expect_units(fd, 78, 30);
+    finish(&t, fd);
+}
+
+/* A connection ends while others may look at what it sent. */
+void test_borrowed_bytes_of_one_that_is_gone(void)
+{
+    struct toy t;
+    int fd = begin(&t, 1);
+    for (int i = 0; i < 50; i++) {
+        int other = client_open(&t);
+        write_units(other, 5, 20);
+        ask(other, i % 2 == 0 ? 'X' : 'K', 0);
+        close(other);
+    }
+    write_units(fd, 1, 10);
+    expect_units(fd, 1, 10);
     finish(&t, fd);
 }
 
