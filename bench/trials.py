@@ -319,14 +319,15 @@ def options():
     ap.add_argument("--rounds", type=int, default=4)
     ap.add_argument("--scale", type=float, default=1.0, help="how much of the full counts a round takes")
     ap.add_argument("--mib", type=int, default=256, help="of the file that is read")
+    ap.add_argument("--touch", type=int, default=4, help="GiB of memory that are touched before")
     ap.add_argument("--only", action="append", choices=sorted(TRIALS))
     ap.add_argument("--quick", action="store_true", help="short rounds: roughly what is true")
     ap.add_argument("--tiny", action="store_true", help="one round of next to nothing: whether it works")
     given = ap.parse_args()
     if given.quick:
-        given.rounds, given.scale, given.mib = 2, 0.4, 128
+        given.rounds, given.scale, given.mib, given.touch = 2, 0.4, 128, 0
     if given.tiny:
-        given.rounds, given.scale, given.mib = 1, 0.002, 16
+        given.rounds, given.scale, given.mib, given.touch = 1, 0.002, 16, 0
     given.build = os.path.abspath(given.build)
     return given
 
@@ -334,10 +335,14 @@ def options():
 def main():
     given = options()
     subprocess.run(["meson", "compile", "-C", given.build, "bench-trials"], check=True, stdout=subprocess.DEVNULL)
-    trials = Trials(given)
+    from brokers import KeptMemory, touch_memory  # pylint: disable=import-outside-toplevel
+    kept, trials = KeptMemory(not given.tiny), Trials(given)
     try:
+        if given.touch:
+            touch_memory(given.touch)
         run(trials)
     finally:
+        kept.restore()
         shutil.rmtree(trials.folder, ignore_errors=True)
 
 
