@@ -391,22 +391,53 @@ static bool keep_copies(struct stream *s)
     return good;
 }
 
+/* Mostly there is one chunk, all of it its own. False: it isn't so. */
+static bool one_piece(const struct stream *s, struct iovec *piece)
+{
+    const struct chunk *c = s->first;
+    if (c == NULL || c != s->last || s->link.at == NULL || c->mark_count > 0)
+        return false;
+    const uint8_t *from = c->own + s->sent.own;
+    *piece = (struct iovec){(void *)(uintptr_t)from, (size_t)(s->link.at - from)};
+    return true;
+}
+
+/* One call; false: the peer is gone. *more: it took everything of what may not be all. */
+static bool send_one(struct stream *s, const struct iovec *pieces, int count, size_t bytes,
+                     size_t *total, bool *more)
+{
+    size_t sent = 0;
+    enum outcome o = os_send(s->conn->fd, pieces, count, false, &sent);
+    if (o != OUT_OK && o != OUT_AGAIN)
+        return false;
+    *total += sent;
+    *more = sent == bytes;
+    advance(s, sent);
+    return true;
+}
+
+static bool send_many(struct stream *s, size_t *total)
+{
+    struct iovec pieces[GATHER];
+    bool more = true;
+    while (more && s->link.pending > 0 && *total < SEND_MAX) {
+        size_t bytes;
+        int count = gather(s, pieces, &bytes);
+        if (!send_one(s, pieces, count, bytes, total, &more))
+            return false;
+    }
+    return true;
+}
+
 /* Sends until everything is out or the socket is full; false: the peer is gone. */
 static bool send_all(struct stream *s)
 {
-    struct iovec pieces[GATHER];
+    struct iovec piece;
     size_t total = 0;
-    while (s->link.pending > 0 && total < SEND_MAX) {
-        size_t bytes, sent = 0;
-        int pieces_count = gather(s, pieces, &bytes);
-        enum outcome o = os_send(s->conn->fd, pieces, pieces_count, false, &sent);
-        if (o != OUT_OK && o != OUT_AGAIN)
-            return false;
-        total += sent;
-        advance(s, sent);
-        if (sent < bytes)
-            break;
-    }
+    bool more, good = one_piece(s, &piece) ? send_one(s, &piece, 1, piece.iov_len, &total, &more)
+                                           : send_many(s, &total);
+    if (!good)
+        return false;
     if (total > 0) {
         count(bytes_sent, total);
         conn_active(s->conn);
@@ -429,6 +460,8 @@ void link_flush(struct conn *c)
         s->link.awaited = false;
         c->listener->door->link->drained(&s->link);
     }
+    if (!waited && !c->unsent && c->buffer == NULL && c->blocked == s->paused)
+        return; /* nothing has changed but what was sent */
     conn_serve(c);
     conn_stash(c);
 }
