@@ -5,7 +5,7 @@
 Starts both brokers itself, with fresh data; runs the published programs (bench/java) and plain loads of librdkafka
 (load.c) against each, in turns (A B, B A, ...); counts only what was read back whole; reports median, least and most.
 Text goes to standard output, figures to DIR/comparison.json, a picture of them to DIR/comparison.svg (DIR:
-bench/results). BENCHMARK_RULES.md says what is compared and why it is fair.
+bench/results, but build with --only, --most or --smoke). BENCHMARK_RULES.md says what is compared and why it is fair.
 
 Brokers are warmed with a load until its CPU falls no more, the client's JVM with records before the clock of each
 run. Where acks=all is asked for, FluxMQ is shown twice: as it comes (it flushes before it answers) and with
@@ -179,7 +179,7 @@ class Comparison:
                 for broker in turn if (number + index) % 2 == 0 else reversed(turn):
                     try:
                         self.measure(broker, case, number)
-                    except (RuntimeError, OSError, ValueError) as problem:
+                    except Exception as problem:  # pylint: disable=broad-except
                         self.failures.append(f"{case.name} {' '.join(case.words)} on {broker.name}: {problem}")
                         self.say(self.failures[-1])
                 self.say(f"round {number + 1} of {self.options.rounds}: {case.name} {' '.join(case.words)}")
@@ -188,7 +188,11 @@ class Comparison:
 
     def report(self):
         for broker in self.brokers:
-            self.about[broker.name]["after_mib"] = memory(broker.pid)
+            try:
+                self.about[broker.name]["after_mib"] = memory(broker.pid)
+            except OSError as problem:  # it is gone; what was measured stays
+                self.about[broker.name]["after_mib"] = {}
+                self.failures.append(f"{broker.name} ended: {problem}")
         rows = [{"program": key[0], "run": key[1], "settings": self.settings[key],
                  "brokers": {name: {f: spread(values) for f, values in figures.items()}
                              for name, figures in kept.items()}}
@@ -260,11 +264,13 @@ def main():
     ap.add_argument("--rounds", type=int, default=0, help="5, with --quick 3")
     ap.add_argument("--most", type=int, default=0, help="bounds the records of each run")
     ap.add_argument("--only", default="", help="only programs (with their words) that have this in their name")
-    ap.add_argument("--out", default=os.path.join(ROOT, "bench", "results"))
+    ap.add_argument("--out", help="a folder; bench/results, but build/ for a part of the programs or of their records")
     ap.add_argument("--bin", default=os.path.join(ROOT, "build", "fluxmq"), help="a release build")
     ap.add_argument("--data", default=None, help="a folder for the brokers' data, on the disk that is to be measured")
     ap.add_argument("--port", type=int, default=24000, help="the first of 30 ports")
     options = ap.parse_args()
+    part = options.only or options.most or options.smoke
+    options.out = options.out or os.path.join(ROOT, "build" if part else os.path.join("bench", "results"))
     options.quick |= options.smoke
     options.rounds = options.rounds or (1 if options.smoke else 3 if options.quick else 5)
     options.most = options.most or (1000 if options.smoke else 100000 if options.quick else 0)
