@@ -1,34 +1,52 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The cleaner: compacts logs of topics with cleanup.policy=compact. The control thread picks the
- * dirtiest log when a thread is free (every log.cleaner.backoff.ms, and again at once after each
- * pass), notes how far a log is clean and writes the file cleaner-offset-checkpoint; the passes run
- * in threads of their own, with low priority, which know nothing but their partition.
+ * dirtiest log when a slot is free (every log.cleaner.backoff.ms, and again at once after each
+ * pass), notes how far a log is clean and writes the file cleaner-offset-checkpoint.
+ *
+ * A slot has two threads. The gentle one does the work with the lowest priority there is: with any
+ * other it keeps its core for a time slice of milliseconds while a client's request waits for it.
+ * What is done under locks is lent to the firm one, so that nobody waits for a thread that waits
+ * for everybody. When others leave the gentle one too little, or a log is overdue
+ * (max.compaction.lag.ms), the firm one does all of it.
  */
 #include "broker/private.h"
 
 #include "watch/watch.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define CLEANERS_MAX 8
 #define NICE 5
 #define RETRY_MS 60000 /* after a failure, so that others get their turn */
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
+#define STARVED_NS (5 * NS_PER_S) /* in which a gentle pass must come to ... */
+#define STARVED_RATE 8e6          /* ... that many bytes a second, or what it is throttled to */
+#define FIRM_NS (60 * NS_PER_S)   /* how long passes are firm after one that starved */
 
-/* One thread and what it is at. */
+struct cleaning;
+
+/* Something that the firm thread does while the gentle one waits. */
+struct lent {
+    enum outcome (*work)(void *arg);
+    void *arg;
+    enum outcome outcome;
+    char trail[256];
+    bool done;
+};
+
+/* Two threads and what they are at. */
 struct cleaning {
     struct cleaner *cleaner;
-    pthread_t thread;
+    struct os_thread *gentle, *firm;
     struct mail mail;            /* to the control thread, when a pass has ended */
-    struct partition *partition; /* held; NULL: idle. The control thread's, but for `ready` */
-    bool ready;                  /* under the lock: a pass is to begin */
+    struct partition *partition; /* held; NULL: idle. The control thread's, but for the threads */
+    bool for_gentle, for_firm;   /* under the lock: a pass is to begin */
+    struct lent *lent;           /* under the lock; NULL: nothing */
+    bool gentle_over;            /* under the lock: it lends nothing any more */
+    bool is_firm, starved;       /* this pass */
     struct log_compact what;
     struct log_compacted done;
     enum outcome outcome;
@@ -43,67 +61,124 @@ struct cleaner {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     _Atomic bool stopping;
+    int64_t firm_until_ns;       /* the control thread's */
     int threads;
     struct cleaning slots[CLEANERS_MAX];
 };
 
 /* ---- a pass, in its own thread ---- */
 
-/* Keeps to the rate, and looks whether the broker stops. */
+static void wait_for_rate(struct cleaner *c, int64_t ns)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    ns = until.tv_nsec + MIN(ns, NS_PER_S);
+    until.tv_sec += ns / NS_PER_S;
+    until.tv_nsec = ns % NS_PER_S;
+    pthread_mutex_lock(&c->lock);
+    if (!atomic_load(&c->stopping))
+        pthread_cond_timedwait(&c->wake, &c->lock, &until);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* Keeps to the rate, and looks whether the broker stops or others leave this thread no time. */
 static bool go_on(void *context, size_t bytes)
 {
     struct cleaning *s = context;
     struct cleaner *c = s->cleaner;
     s->bytes += (int64_t)bytes;
+    int64_t past_ns = os_now_ns() - s->begun_ns;
     double due_ns = (double)s->bytes / s->bytes_per_second * (double)NS_PER_S;
-    if (due_ns < (double)(60 * NS_PER_S) * 60 && due_ns > 0) {
-        int64_t ahead = s->begun_ns + (int64_t)due_ns - os_now_ns();
-        if (ahead > 10 * NS_PER_MS) {
-            struct timespec until;
-            clock_gettime(CLOCK_MONOTONIC, &until);
-            int64_t ns = until.tv_nsec + MIN(ahead, NS_PER_S);
-            until.tv_sec += ns / NS_PER_S;
-            until.tv_nsec = ns % NS_PER_S;
-            pthread_mutex_lock(&c->lock);
-            if (!atomic_load(&c->stopping))
-                pthread_cond_timedwait(&c->wake, &c->lock, &until);
-            pthread_mutex_unlock(&c->lock);
-        }
-    }
-    return !atomic_load_explicit(&c->stopping, memory_order_relaxed) &&
+    if (due_ns < (double)(60 * NS_PER_S) * 60 && due_ns > (double)(past_ns + 10 * NS_PER_MS))
+        wait_for_rate(c, (int64_t)due_ns - past_ns);
+    double least = MIN(STARVED_RATE, s->bytes_per_second / 2) / (double)NS_PER_S;
+    if (!s->is_firm && past_ns > STARVED_NS && (double)s->bytes < (double)past_ns * least)
+        s->starved = true;
+    return !s->starved && !atomic_load_explicit(&c->stopping, memory_order_relaxed) &&
            !atomic_load_explicit(&s->partition->deleted, memory_order_relaxed);
+}
+
+/* The gentle thread's: `work` is done by the firm one, even when the broker stops. */
+static enum outcome lend(void *context, enum outcome (*work)(void *arg), void *arg)
+{
+    struct cleaning *s = context;
+    struct cleaner *c = s->cleaner;
+    struct lent lent = {.work = work, .arg = arg};
+    pthread_mutex_lock(&c->lock);
+    s->lent = &lent;
+    pthread_cond_broadcast(&c->wake);
+    while (!lent.done)
+        pthread_cond_wait(&c->wake, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    return lent.outcome == OUT_OK ? OUT_OK : fail(lent.outcome, "%s", lent.trail);
+}
+
+static void do_lent(struct cleaner *c, struct cleaning *s)
+{
+    struct lent *lent = s->lent;
+    s->lent = NULL;
+    pthread_mutex_unlock(&c->lock);
+    lent->outcome = lent->work(lent->arg);
+    if (lent->outcome != OUT_OK)
+        snprintf(lent->trail, sizeof lent->trail, "%s", outcome_trail());
+    pthread_mutex_lock(&c->lock);
+    lent->done = true;
+    pthread_cond_broadcast(&c->wake);
 }
 
 static void finished(struct mail *mail);
 
-static void *cleaner_main(void *context)
+static void do_pass(struct cleaner *c, struct cleaning *s)
+{
+    pthread_mutex_unlock(&c->lock);
+    s->begun_ns = os_now_ns();
+    s->bytes = 0;
+    s->outcome = log_compact(s->partition->log, &s->what, &s->done);
+    snprintf(s->trail, sizeof s->trail, "%s", s->outcome == OUT_OK ? "" : outcome_trail());
+    count(cleaner_runs, 1);
+    count(cleaner_bytes_read, (uint64_t)s->done.bytes_read);
+    count(cleaner_bytes_written, (uint64_t)s->done.bytes_written);
+    count(cleaner_records_dropped, (uint64_t)MAX(s->done.records_read - s->done.records_kept, 0));
+    shard_post(&c->broker->control, &s->mail);
+    pthread_mutex_lock(&c->lock);
+}
+
+static void gentle_main(void *context)
 {
     struct cleaning *s = context;
     struct cleaner *c = s->cleaner;
-    if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE) != 0)
-        errno = 0;
+    os_thread_lowest();
     pthread_mutex_lock(&c->lock);
-    for (;;) {
-        while (!s->ready && !atomic_load(&c->stopping))
+    while (!atomic_load(&c->stopping)) {
+        if (!s->for_gentle) {
             pthread_cond_wait(&c->wake, &c->lock);
-        if (atomic_load(&c->stopping))
-            break;
-        s->ready = false;
-        pthread_mutex_unlock(&c->lock);
-        s->begun_ns = os_now_ns();
-        s->bytes = 0;
-        s->outcome = log_compact(s->partition->log, &s->what, &s->done);
-        snprintf(s->trail, sizeof s->trail, "%s", s->outcome == OUT_OK ? "" : outcome_trail());
-        count(cleaner_runs, 1);
-        count(cleaner_bytes_read, (uint64_t)s->done.bytes_read);
-        count(cleaner_bytes_written, (uint64_t)s->done.bytes_written);
-        count(cleaner_records_dropped,
-              (uint64_t)MAX(s->done.records_read - s->done.records_kept, 0));
-        shard_post(&c->broker->control, &s->mail);
-        pthread_mutex_lock(&c->lock);
+            continue;
+        }
+        s->for_gentle = false;
+        do_pass(c, s);
+    }
+    s->gentle_over = true;
+    pthread_cond_broadcast(&c->wake);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void firm_main(void *context)
+{
+    struct cleaning *s = context;
+    struct cleaner *c = s->cleaner;
+    os_thread_nice(NICE);
+    pthread_mutex_lock(&c->lock);
+    while (!atomic_load(&c->stopping) || !s->gentle_over) {
+        if (s->lent != NULL) {
+            do_lent(c, s);
+        } else if (s->for_firm && !atomic_load(&c->stopping)) {
+            s->for_firm = false;
+            do_pass(c, s);
+        } else {
+            pthread_cond_wait(&c->wake, &c->lock);
+        }
     }
     pthread_mutex_unlock(&c->lock);
-    return NULL;
 }
 
 /* ---- the control thread's side ---- */
@@ -199,18 +274,22 @@ static void begin(struct cleaning *s, struct partition *p, const struct log_dirt
     struct cleaner *c = s->cleaner;
     const struct config *config = atomic_load(&c->broker->config);
     const struct topic *t = view_topic(c->broker->view, p->topic);
+    bool firm = d->due || c->timer.shard->now_ns < c->firm_until_ns;
     int64_t ttl_ms = t == NULL ? -1 : t->config.message_ttl_ms;
     s->partition = partition_hold(p);
     s->outcome = OUT_CLOSED; /* until it was done */
+    s->starved = false;
+    s->is_firm = firm;
     s->what = (struct log_compact){
         .first_dirty = d->first_dirty, .end = d->end, .now_ms = now_ms,
         .expires = ttl_ms >= 0 || atomic_load(&p->has_ttl), .ttl_ms = ttl_ms,
         .key_bytes = (size_t)MAX(config->cleaner_key_bytes, 0) / (size_t)c->threads,
         .key_load = config->cleaner_key_load, .go_on = go_on, .context = s,
+        .lend = firm ? NULL : lend,
     };
     s->bytes_per_second = config->cleaner_bytes_per_second / c->threads;
     pthread_mutex_lock(&c->lock);
-    s->ready = true;
+    *(firm ? &s->for_firm : &s->for_gentle) = true;
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
 }
@@ -246,7 +325,11 @@ static void settle(struct cleaning *s)
     struct log_compacted *d = &s->done;
     const char *name = (const char *)p->topic.at;
     s->partition = NULL;
-    if (s->outcome == OUT_OK) {
+    if (s->outcome == OUT_CLOSED && s->starved) {
+        s->cleaner->firm_until_ns = os_now_ns() + FIRM_NS;
+        watch_log(WATCH_INFO, "broker", "compaction of %.*s-%d got no time beside others: it and "
+                  "those of the next minute take it", (int)p->topic.size, name, p->index);
+    } else if (s->outcome == OUT_OK) {
         p->first_dirty = d->next_dirty;
         watch_log(WATCH_INFO, "broker", "compacted %.*s-%d: %lld of %lld records stay, "
                   "%lld bytes read, %lld written, clean up to %lld", (int)p->topic.size, name,
@@ -268,7 +351,7 @@ static void finished(struct mail *mail)
 {
     struct cleaning *s = container_of(mail, struct cleaning, mail);
     struct cleaner *c = s->cleaner;
-    bool good = s->outcome == OUT_OK;
+    bool good = s->outcome == OUT_OK || s->starved;
     settle(s);
     if (!good)
         return; /* the next try comes with the timer */
@@ -340,8 +423,12 @@ enum outcome cleaner_start(struct broker *b)
         struct cleaning *s = &c->slots[c->threads];
         s->cleaner = c;
         s->mail.deliver = finished;
-        if (pthread_create(&s->thread, NULL, cleaner_main, s) != 0)
-            return fail(OUT_NO_MEMORY, "start a cleaner's thread");
+        enum outcome o = os_thread_start("cleaner", gentle_main, s, &s->gentle);
+        s->gentle_over = o != OUT_OK;
+        if (o == OUT_OK)
+            o = os_thread_start("cleaner-firm", firm_main, s, &s->firm);
+        if (o != OUT_OK)
+            return o;
     }
     return OUT_OK;
 }
@@ -356,8 +443,10 @@ void cleaner_stop(struct broker *b)
     atomic_store(&c->stopping, true);
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
-    for (int i = 0; i < c->threads; i++)
-        pthread_join(c->slots[i].thread, NULL);
+    for (int i = 0; i < CLEANERS_MAX; i++) {
+        os_thread_join(&c->slots[i].gentle);
+        os_thread_join(&c->slots[i].firm);
+    }
     for (int i = 0; i < c->threads; i++)
         if (c->slots[i].partition != NULL)
             settle(&c->slots[i]);

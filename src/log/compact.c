@@ -67,6 +67,12 @@ static enum outcome go_on(struct pass *p, size_t bytes)
     return OUT_OK;
 }
 
+/* What takes locks that clients wait for. */
+static enum outcome lend(struct pass *p, enum outcome (*work)(void *arg), void *arg)
+{
+    return p->what->lend == NULL ? work(arg) : p->what->lend(p->what->context, work, arg);
+}
+
 /* How a scan ended that is not at its end. */
 static enum outcome scan_trouble(const struct pass *p, const struct segment *s, enum outcome o)
 {
@@ -129,14 +135,20 @@ static enum outcome note_segment(struct pass *p, size_t i, bool *room)
     return o == OUT_END ? OUT_OK : scan_trouble(p, s, o);
 }
 
+static enum outcome begin_noting(void *arg)
+{
+    struct pass *p = arg;
+    const struct log_compact *w = p->what;
+    enum outcome o = key_map_init(&p->map, (uint64_t)(w->end - w->first_dirty), w->key_bytes,
+                                  w->key_load);
+    return o == OUT_OK ? txn_walk_init(&p->txns, p->log, w->first_dirty, w->end) : o;
+}
+
 static enum outcome note_all(struct pass *p)
 {
     bool room = true;
     const struct log_compact *w = p->what;
-    enum outcome o = key_map_init(&p->map, (uint64_t)(w->end - w->first_dirty), w->key_bytes,
-                                  w->key_load);
-    if (o == OUT_OK)
-        o = txn_walk_init(&p->txns, p->log, w->first_dirty, w->end);
+    enum outcome o = lend(p, begin_noting, p);
     for (size_t i = 0; o == OUT_OK && room && i < p->count; i++)
         if (next_base(p, i) > w->first_dirty)
             o = note_segment(p, i, &room);
@@ -205,12 +217,32 @@ static size_t group_size(const struct pass *p, size_t i, size_t count)
 }
 
 struct group {
+    struct pass *pass;
     struct segment **at;
     size_t count;
     int64_t next_offset;
     struct rewrite rewrite;
     bool writing;
 };
+
+static enum outcome begin_rewrite(void *arg)
+{
+    struct group *g = arg;
+    return rewrite_begin(&g->rewrite, g->pass->log, g->at[0]->base_offset);
+}
+
+static enum outcome swap(void *arg)
+{
+    struct group *g = arg;
+    return rewrite_finish(&g->rewrite, g->at, g->count, &g->pass->txns.kept);
+}
+
+static enum outcome end_rewrite(void *arg)
+{
+    struct group *g = arg;
+    rewrite_fini(&g->rewrite);
+    return OUT_OK;
+}
 
 /* The first `size` bytes of the group's only segment, in which nothing has changed. */
 static enum outcome begin_writing(struct pass *p, struct group *g, uint64_t size)
@@ -219,7 +251,7 @@ static enum outcome begin_writing(struct pass *p, struct group *g, uint64_t size
     struct scan scan;
     struct log_batch b;
     g->writing = true;
-    enum outcome o = rewrite_begin(&g->rewrite, p->log, g->at[0]->base_offset);
+    enum outcome o = lend(p, begin_rewrite, g);
     g->rewrite.next_offset = g->next_offset;
     g->rewrite.now_ms = p->what->now_ms;
     if (o != OUT_OK || size == 0)
@@ -276,20 +308,29 @@ static enum outcome rewrite_segment(struct pass *p, struct group *g, struct segm
 
 static enum outcome rewrite_group(struct pass *p, size_t i, size_t count)
 {
-    struct group g = {.at = p->segments + i, .count = count,
+    struct group g = {.pass = p, .at = p->segments + i, .count = count,
                       .next_offset = next_base(p, i + count - 1)};
     enum outcome o = count > 1 ? begin_writing(p, &g, 0) : OUT_OK;
     for (size_t k = 0; o == OUT_OK && k < count; k++)
         o = rewrite_segment(p, &g, g.at[k]);
     if (o == OUT_OK && g.writing) {
-        o = rewrite_finish(&g.rewrite, g.at, count, &p->txns.kept);
+        o = rewrite_save(&g.rewrite, g.at[count - 1]);
+        if (o == OUT_OK)
+            o = lend(p, swap, &g);
         p->done->bytes_written += (int64_t)g.rewrite.size;
     }
-    if (g.writing)
-        rewrite_fini(&g.rewrite);
+    if (g.writing && lend(p, end_rewrite, &g) != OUT_OK)
+        o = o == OUT_OK ? OUT_CLOSED : o;
     p->done->segments_before += (int32_t)count;
     p->done->segments_after++;
     return o == OUT_END ? OUT_AGAIN : o;
+}
+
+static enum outcome begin_rewriting(void *arg)
+{
+    struct pass *p = arg;
+    enum outcome o = note_last_batches(p);
+    return o == OUT_OK ? txn_walk_init(&p->txns, p->log, 0, p->what->end) : o;
 }
 
 static enum outcome rewrite_all(struct pass *p)
@@ -309,9 +350,7 @@ static enum outcome rewrite_all(struct pass *p)
     p->rules.round_end = w->end;
     p->rules.expires = w->expires;
     p->rules.ttl_ms = w->ttl_ms;
-    enum outcome o = note_last_batches(p);
-    if (o == OUT_OK)
-        o = txn_walk_init(&p->txns, p->log, 0, w->end);
+    enum outcome o = lend(p, begin_rewriting, p);
     for (size_t i = 0, n; o == OUT_OK && i < count; i += n) {
         n = group_size(p, i, count);
         o = rewrite_group(p, i, n);
@@ -329,18 +368,39 @@ static enum outcome all_saved(const struct pass *p)
     return OUT_OK;
 }
 
+/* What the pass goes through, on disk, held and open. */
+static enum outcome begin_pass(void *arg)
+{
+    struct pass *p = arg;
+    struct body *body;
+    int64_t flushed;
+    enum outcome o = store_flush(&p->log->store, &flushed); /* what is swapped is on disk */
+    if (o == OUT_OK)
+        o = compact_hold(p->log, p->what->end, &p->segments, &p->count);
+    if (o == OUT_OK)
+        o = all_saved(p);
+    for (size_t i = 0; o == OUT_OK && i < p->count; i++)
+        o = segment_body(p->log, p->segments[i], &body);
+    return o;
+}
+
+static enum outcome end_pass(void *arg)
+{
+    struct pass *p = arg;
+    compact_out_fini(&p->out);
+    key_map_fini(&p->map);
+    free(p->last);
+    compact_drop(p->segments, p->count);
+    return OUT_OK;
+}
+
 enum outcome log_compact(struct log *l, const struct log_compact *what, struct log_compacted *done)
 {
     struct pass p = {.log = l, .what = what, .done = done, .opts = log_opts(l)};
-    int64_t flushed;
     *done = (struct log_compacted){.next_dirty = what->first_dirty};
     if (what->end <= what->first_dirty)
         return OUT_OK;
-    enum outcome o = store_flush(&l->store, &flushed); /* what is swapped is on disk */
-    if (o == OUT_OK)
-        o = compact_hold(l, what->end, &p.segments, &p.count);
-    if (o == OUT_OK)
-        o = all_saved(&p);
+    enum outcome o = lend(&p, begin_pass, &p);
     if (o == OUT_OK && p.count > 0)
         o = note_all(&p);
     if (o == OUT_OK && p.count > 0 && p.map.latest_offset >= what->first_dirty)
@@ -350,9 +410,7 @@ enum outcome log_compact(struct log *l, const struct log_compact *what, struct l
     done->records_read = p.out.records_read;
     done->records_kept = p.out.records_kept;
     done->invalid = p.out.invalid;
-    compact_out_fini(&p.out);
-    key_map_fini(&p.map);
-    free(p.last);
-    compact_drop(p.segments, p.count);
-    return o == OUT_OK ? o : outcome_add(o, "compact %s", l->path);
+    if (o != OUT_OK)
+        o = outcome_add(o, "compact %s", l->path);
+    return lend(&p, end_pass, &p) == OUT_OK || o != OUT_OK ? o : OUT_CLOSED;
 }

@@ -102,11 +102,13 @@ struct rewrite {
 };
 MUST enum outcome rewrite_begin(struct rewrite *w, struct log *l, int64_t base_offset);
 /* next_offset and now_ms are the caller's to set. */
-/* Adds whole batches. */
+/* Adds whole batches; the disk has each MiB before the next. */
 MUST enum outcome rewrite_add(struct rewrite *w, struct bytes batches);
-/* Puts it in the place of `group`, which must still be in the list, one after another. OUT_END:
- * they are not (retention was there). Aborted transactions that end inside are cut down to `kept`.
- */
+/* Everything added is on disk. */
+MUST enum outcome rewrite_save(struct rewrite *w, const struct segment *last);
+/* Behind rewrite_save: puts it in the place of `group`, which must still be in the list, one after
+ * another. OUT_END: they are not (retention was there). Aborted transactions that end inside are
+ * cut down to `kept`. */
 MUST enum outcome rewrite_finish(struct rewrite *w, struct segment *const *group, size_t count,
                                  const struct txnindex *kept);
 /* Always: lets go, and removes what was not finished. */

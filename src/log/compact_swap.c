@@ -35,14 +35,19 @@ enum outcome rewrite_begin(struct rewrite *w, struct log *l, int64_t base_offset
     return o;
 }
 
+/* A commit of the file system waits for the data of every file that has got blocks since the last
+ * one, so others' flushes would wait for a segment that is written in one go: a piece at a time. */
 static enum outcome write_out(struct rewrite *w, const uint8_t *at, size_t size)
 {
     struct segment *s = w->segment;
     struct body *body = atomic_load(&s->body);
     enum outcome o = io_write(w->log->io, body->fd, at, size, w->written);
-    if (o == OUT_OK)
-        w->written += size;
-    return o;
+    if (o != OUT_OK)
+        return o;
+    if (w->log->io->write_out(body->fd, (off_t)w->written, (off_t)size) != 0)
+        errno = 0; /* the sync at the end tells */
+    w->written += size;
+    return OUT_OK;
 }
 
 static enum outcome flush_buffer(struct rewrite *w)
@@ -276,21 +281,26 @@ static void keep_file_time(const struct rewrite *w, const struct segment *last)
         errno = 0;
 }
 
+enum outcome rewrite_save(struct rewrite *w, const struct segment *last)
+{
+    struct body *body = atomic_load(&w->segment->body);
+    enum outcome o = flush_buffer(w);
+    check(o != OUT_OK || w->written == w->size);
+    if (o == OUT_OK)
+        keep_file_time(w, last);
+    if (o == OUT_OK && w->log->io->fdatasync(body->fd) != 0)
+        o = fail(OUT_IO, "%s: sync a compacted segment", w->log->path);
+    if (o == OUT_OK)
+        atomic_store(&w->segment->size, w->size);
+    return o;
+}
+
 enum outcome rewrite_finish(struct rewrite *w, struct segment *const *group, size_t count,
                             const struct txnindex *kept)
 {
     struct log *l = w->log;
     size_t first;
-    struct body *body = atomic_load(&w->segment->body);
-    enum outcome o = flush_buffer(w);
-    check(o != OUT_OK || w->written == w->size);
-    if (o == OUT_OK)
-        keep_file_time(w, group[count - 1]);
-    if (o == OUT_OK && l->io->fdatasync(body->fd) != 0)
-        o = fail(OUT_IO, "%s: sync a compacted segment", l->path);
-    if (o != OUT_OK)
-        return o;
-    atomic_store(&w->segment->size, w->size);
+    enum outcome o = OUT_OK;
     pthread_mutex_lock(&l->flush_lock);
     pthread_mutex_lock(&l->layout_lock);
     if (atomic_load(&l->offline))

@@ -24,6 +24,12 @@ static int kernel_write_back(int fd, off_t at, off_t size)
     return sync_file_range(fd, at, size, SYNC_FILE_RANGE_WRITE);
 }
 
+static int kernel_write_out(int fd, off_t at, off_t size)
+{
+    return sync_file_range(fd, at, size, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                             SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static int kernel_allocate(int fd, off_t size)
 {
     return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
@@ -40,6 +46,7 @@ const struct log_io log_io_kernel = {
     .rename = rename,
     .unlink = unlink,
     .write_back = kernel_write_back,
+    .write_out = kernel_write_out,
     .allocate = kernel_allocate,
 };
 
@@ -60,6 +67,7 @@ const struct log_io io_synced_later = {
     .rename = rename,
     .unlink = unlink,
     .write_back = kernel_write_back,
+    .write_out = kernel_write_out,
     .allocate = kernel_allocate,
 };
 

@@ -60,6 +60,7 @@ struct log_io {
     int (*rename)(const char *from, const char *to);
     int (*unlink)(const char *path);
     int (*write_back)(int fd, off_t at, off_t size); /* starts write-back, waits for nothing */
+    int (*write_out)(int fd, off_t at, off_t size);  /* ... and waits, but not for the journal */
     int (*allocate)(int fd, off_t size); /* takes the disk's space, the file stays as long */
 };
 extern const struct log_io log_io_kernel;
@@ -156,6 +157,9 @@ struct log_compact {
     double key_load;          /* up to which it is filled, 0.9 */
     /* After each bite of bytes read or written; may wait; false ends the pass. NULL: go on. */
     bool (*go_on)(void *context, size_t bytes);
+    /* Runs work(arg) to its end in a thread that is scheduled at once: what is done under locks
+     * that clients wait for, when the pass itself has the lowest priority. NULL: here. */
+    enum outcome (*lend)(void *context, enum outcome (*work)(void *arg), void *arg);
     void *context;
 };
 struct log_compacted {

@@ -43,6 +43,8 @@ void mailbox_post(struct mailbox *m, struct mail *mail);
 int mailbox_deliver(struct mailbox *m, int most);
 /* Owner: before waiting. False when something is there already: do not wait then. */
 MUST bool mailbox_sleep(struct mailbox *m);
+/* Whether something is there. */
+bool mailbox_has(const struct mailbox *m);
 /* Owner: after waiting. */
 void mailbox_awake(struct mailbox *m);
 /* Owner: the poller says that wake_fd is readable; takes the signal away. */
@@ -112,6 +114,14 @@ MUST enum outcome os_thread_start(const char *name, void (*run)(void *context), 
                                   struct os_thread **thread);
 /* Waits for its end and frees it; *thread becomes NULL. Nothing when it is NULL already. */
 void os_thread_join(struct os_thread **thread);
+
+/* Others may run first. */
+void os_thread_yield(void);
+/* The calling thread runs when no other of the machine wants to, and makes way at once. There may
+ * be no way back: the kernel asks for a privilege. It must hold no lock that others wait for. */
+void os_thread_lowest(void);
+/* The calling thread gets less than its share when others want to run. */
+void os_thread_nice(int nice);
 
 /* ---- the process ---- */
 

@@ -6,8 +6,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct os_thread {
     pthread_t id;
@@ -59,4 +63,22 @@ void os_thread_join(struct os_thread **thread)
     check(result == 0);
     free(t);
     *thread = NULL;
+}
+
+void os_thread_yield(void)
+{
+    sched_yield();
+}
+
+void os_thread_lowest(void)
+{
+    struct sched_param none = {0};
+    if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) != 0)
+        os_thread_nice(19); /* a sandbox may forbid the one */
+}
+
+void os_thread_nice(int nice)
+{
+    if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice) != 0)
+        errno = 0;
 }

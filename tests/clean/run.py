@@ -10,6 +10,7 @@ import os
 import random
 import re
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -292,6 +293,32 @@ def writer(port, topic, stop, acknowledged):
         pass
 
 
+def comes_through_beside_busy_programs(w):
+    """Passes give way to everybody, until they get nothing: then they take their share."""
+    t, cores = w.topic(min_compaction_lag_ms=1 << 60), os.sched_getaffinity(0)
+    sent = fill(w, t, batches=40, value_size=2000)
+    tasks = [int(task) for task in os.listdir(f"/proc/{w.broker.process.pid}/task")]
+    if os.SCHED_IDLE not in map(os.sched_getscheduler, tasks):
+        raise Skip("this system has no SCHED_IDLE")
+    one = {min(cores)}
+    for task in tasks:
+        os.sched_setaffinity(task, one)
+    busy = [subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {one})\nwhile True: pass"])
+            for _ in range(4)]
+    try:
+        w.alter(t, min_compaction_lag_ms="0")
+        w.wait_clean(t)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    for task in tasks:
+        os.sched_setaffinity(task, cores)
+    check_compacted(w, t, sent)
+    with open(w.broker.log, encoding="utf-8") as log:
+        assert "got no time beside others" in log.read()
+
+
 def killed_at_work(w, rounds):
     """Nothing acknowledged is lost, no older value comes back, offsets stay."""
     t = w.topic(min_cleanable_dirty_ratio=0.0001)
@@ -372,7 +399,7 @@ def space_is_taken_at_once(w):
 
 
 CASES = [the_newest_of_each_key_stays, topics_come_and_go_at_work, cleaning_goes_where_it_is_wanted,
-         small_lags_and_large_ratios,
+         small_lags_and_large_ratios, comes_through_beside_busy_programs,
          compact_and_delete, committed_offsets_are_compacted, flushed_after_a_time, flushed_after_a_number,
          checkpoints_are_written_in_time, min_insync_replicas_counts_what_there_is, space_is_taken_at_once]
 

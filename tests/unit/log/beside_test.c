@@ -7,6 +7,9 @@
 static struct log_io io;
 static struct log *watched;
 static int names, syncs, unlinks, held;
+static int s_context;
+static bool asked_to_lend, lending; /* names change only in what was lent */
+static int strays, lent, bites, refuse;
 
 /* Whether an append could go on at this moment. */
 static void look(void)
@@ -22,6 +25,7 @@ static void look(void)
 static int count_rename(const char *from, const char *to)
 {
     look();
+    strays += asked_to_lend && !lending;
     names++;
     return log_io_kernel.rename(from, to);
 }
@@ -41,9 +45,10 @@ static int count_fdatasync(int fd)
     return log_io_kernel.fdatasync(fd);
 }
 
-static int count_fsync(int fd)
+static int count_fsync(int fd) /* of directories */
 {
     look();
+    strays += asked_to_lend && !lending;
     syncs++;
     return log_io_kernel.fsync(fd);
 }
@@ -133,19 +138,25 @@ void test_a_flush_after_retention_is_one_sync(void)
     shell(s.dir, "grep -qx '3 100' leader-epoch-checkpoint");
 }
 
+/* Segments of which one brings the keys of another again. */
+static void begin_compacted(struct scratch *s)
+{
+    begin(s, 3);
+    append(s->log, 0, 20, 100);
+    expect_eq(log_roll(s->log, NOW), OUT_OK);
+    append(s->log, 98, 20, 100);
+    s->open.options.cleanup_compact = true;
+    s->open.options.cleanup_delete = false;
+    expect_eq(log_configure(s->log, &s->open.options), OUT_OK);
+    watch(s->log);
+}
+
 void test_compaction_waits_for_the_disk_beside_appends(void)
 {
     struct scratch s;
     struct log_dirt d;
     struct log_compacted done;
-    begin(&s, 3);
-    append(s.log, 0, 20, 100); /* the keys of the first segment again */
-    expect_eq(log_roll(s.log, NOW), OUT_OK);
-    append(s.log, 98, 20, 100);
-    s.open.options.cleanup_compact = true;
-    s.open.options.cleanup_delete = false;
-    expect_eq(log_configure(s.log, &s.open.options), OUT_OK);
-    watch(s.log);
+    begin_compacted(&s);
     expect_eq(log_dirt(s.log, 0, NOW, &d), OUT_OK);
     struct log_compact what = {.first_dirty = 0, .end = d.end, .now_ms = NOW,
                                .key_bytes = MiB(1), .key_load = 0.9, .ttl_ms = -1};
@@ -155,4 +166,77 @@ void test_compaction_waits_for_the_disk_beside_appends(void)
     expect_eq(held, 0);
     watch(NULL);
     scratch_close(&s, LOG_CLEAN);
+}
+
+static enum outcome lend(void *context, enum outcome (*work)(void *arg), void *arg)
+{
+    expect(context == &s_context && !lending);
+    lending = true;
+    enum outcome o = lent == refuse ? OUT_NO_MEMORY : work(arg);
+    lent++;
+    lending = false;
+    return o;
+}
+
+/* Between two pieces of work, a pass holds nothing that clients, flushes or retention wait for. */
+static bool holds_nothing(void *context, size_t bytes)
+{
+    pthread_mutex_t *const locks[] = {&watched->flush_lock, &watched->layout_lock,
+                                      &watched->append_lock, &watched->open_lock};
+    expect(context == &s_context && bytes > 0 && !lending);
+    bites++;
+    for (size_t i = 0; i < COUNT_OF(locks); i++) {
+        expect_eq(pthread_mutex_trylock(locks[i]), 0);
+        pthread_mutex_unlock(locks[i]);
+    }
+    return true;
+}
+
+static enum outcome compact_lending(struct scratch *s, struct log_compacted *done)
+{
+    struct log_dirt d;
+    expect_eq(log_dirt(s->log, 0, NOW, &d), OUT_OK);
+    struct log_compact what = {.first_dirty = 0, .end = d.end, .now_ms = NOW,
+                               .key_bytes = MiB(1), .key_load = 0.9, .ttl_ms = -1,
+                               .go_on = holds_nothing, .lend = lend, .context = &s_context};
+    asked_to_lend = true;
+    lent = bites = strays = 0;
+    enum outcome o = log_compact(s->log, &what, done);
+    asked_to_lend = false;
+    return o;
+}
+
+void test_what_takes_locks_is_lent(void)
+{
+    struct scratch s;
+    struct log_compacted done;
+    begin_compacted(&s);
+    refuse = -1;
+    expect_eq(compact_lending(&s, &done), OUT_OK);
+    expect(done.records_kept < done.records_read);
+    expect(lent >= 5 && bites > 0 && names > 0);
+    expect_eq(strays, 0);
+    expect_eq(held, 0);
+    watch(NULL);
+    scratch_close(&s, LOG_CLEAN);
+}
+
+/* Whatever can't be lent, the log is as good as before, and the next pass does it all. */
+void test_a_refused_loan_ends_the_pass(void)
+{
+    struct scratch s;
+    struct log_compacted done;
+    for (int at = 0; at < 5; at++) {
+        begin_compacted(&s);
+        refuse = at;
+        expect_eq(compact_lending(&s, &done), OUT_NO_MEMORY);
+        expect(!stat_of(s.log).offline);
+        expect_eq(stat_of(s.log).end_offset, 120);
+        refuse = -1;
+        expect_eq(compact_lending(&s, &done), OUT_OK);
+        watch(NULL);
+        scratch_close(&s, LOG_CLEAN);
+        shell(s.dir, "test -z \"$(ls | grep -E 'swap|cleaned')\"");
+        scratch_end();
+    }
 }

@@ -43,6 +43,11 @@ static int faulty_sync(int fd)
     return fd < 0 || fails() ? -1 : 0;
 }
 
+static int faulty_write_out(int fd, off_t at, off_t size)
+{
+    return at < 0 || size <= 0 ? -1 : faulty_sync(fd);
+}
+
 static int faulty_ftruncate(int fd, off_t size)
 {
     return fails() ? -1 : ftruncate(fd, size);
@@ -72,6 +77,7 @@ static void prepare(uint64_t seed)
     io.open = faulty_open;
     io.pwrite = faulty_pwrite;
     io.fdatasync = io.fsync = faulty_sync;
+    io.write_out = faulty_write_out;
     io.ftruncate = faulty_ftruncate;
     io.rename = faulty_rename;
     io.unlink = faulty_unlink;
