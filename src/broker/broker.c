@@ -21,6 +21,12 @@ const char *broker_data_dir(const struct broker *b)
     return b->home->path;
 }
 
+struct broker_quorum broker_quorum(const struct broker *b)
+{
+    return (struct broker_quorum){meta_directory_id(b->meta), meta_epoch(b->meta),
+                                  broker_view()->image->offset + 1};
+}
+
 int32_t broker_node_id(const struct broker *b)
 {
     return b->configs[0]->node_id;

@@ -242,6 +242,13 @@ bool broker_dir_offline(const struct broker *b, int i);
 int partition_dir(const struct partition *p); /* -1: none, in memory */
 struct broker *broker_self(void); /* the broker of the calling shard */
 int32_t broker_node_id(const struct broker *b);
+/* The metadata log, whose only voter this broker is: the view's. */
+struct broker_quorum {
+    struct uuid directory_id;
+    int32_t epoch;
+    int64_t end_offset;
+};
+struct broker_quorum broker_quorum(const struct broker *b);
 /* What clients that came in on a listener (NULL: the first) are told to connect to. */
 struct broker_address {
     const char *host;

@@ -107,7 +107,8 @@ static void describe_one(struct call *c, const struct subject *s, const struct c
         e->read_only = row->mode == CONFIG_READ_ONLY;
         broker_fallback(c, s, row, e);
     } else {
-        offer(e, row->name, bytes_of(row->standard), CONFIG_FROM_DEFAULT, false);
+        const char *name = row->synonyms[0] == '\0' ? row->name : row->synonyms;
+        offer(e, name, bytes_of(row->standard), CONFIG_FROM_DEFAULT, false);
     }
     if (!in->include_synonyms)
         e->synonyms_count = 0;

@@ -260,6 +260,7 @@ MUST enum outcome meta_close(struct meta **meta);
 const struct meta_image *meta_newest(struct meta *m);
 struct uuid meta_directory_id(const struct meta *m);
 int32_t meta_node_id(const struct meta *m);
+int32_t meta_epoch(const struct meta *m); /* of this leader of the metadata log: this start's */
 
 /* Appends, flushes, applies. On failure nothing has changed. An empty change is done at once. */
 MUST enum outcome meta_commit(struct meta *m, struct meta_change *change, int64_t now_ms);

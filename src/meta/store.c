@@ -37,6 +37,11 @@ int32_t meta_node_id(const struct meta *m)
     return m->options.node_id;
 }
 
+int32_t meta_epoch(const struct meta *m)
+{
+    return m->epoch;
+}
+
 /* ---- writing ---- */
 
 static enum outcome append(struct meta *m, int16_t attributes, int64_t now_ms, int64_t *base)

@@ -46,6 +46,11 @@ final class Tools {
         Tap.test("log dirs", Tools::logDirs);
         Tap.test("broker api versions", Tools::apiVersions);
         Tap.test("cluster id", Tools::clusterId);
+        Tap.test("metadata quorum", Tools::quorum);
+        Tap.test("leader election", Tools::elections);
+        Tap.test("reassign partitions: to where they are", Tools::reassign);
+        Tap.test("configs: groups and client metrics", Tools::otherConfigs);
+        Tap.test("consumer groups: reset by duration, from a file, to current, all topics", Tools::moreResets);
         Tap.test("features", Tools::features);
         Tool.leave(Tap.finish());
     }
@@ -312,6 +317,85 @@ final class Tools {
     private static void clusterId() throws Exception {
         matches(Tool.feed("", "ClusterTool", "cluster-id", "--bootstrap-server", Tool.bootstrap).out,
             "Cluster ID: [\\w-]{22}");
+    }
+
+    private static void quorum() throws Exception {
+        String out = Tool.run("MetadataQuorumCommand", "describe", "--status");
+        matches(out, "LeaderId:\\s+\\d+");
+        matches(out, "HighWatermark:\\s+[1-9]\\d*");
+        matches(out, "CurrentVoters:\\s+\\[\\{\"id\": \\d+");
+        matches(Tool.run("MetadataQuorumCommand", "describe", "--replication"), "^\\d+\\s+\\S+\\s+\\d+\\s+0\\s.*Leader");
+    }
+
+    private static void elections() throws Exception {
+        String topic = topic("elections", 2);
+        Tool.run("LeaderElectionCommand", "--election-type", "preferred", "--all-topic-partitions");
+        has(Tool.run("LeaderElectionCommand", "--election-type", "unclean", "--topic", topic, "--partition", "1"),
+            "Valid replica already elected for partitions " + topic + "-1");
+        Tool.fails("could not be elected", "LeaderElectionCommand", "--election-type", "preferred", "--topic",
+            topic + "-no", "--partition", "0");
+    }
+
+    private static Path json(String text) throws Exception {
+        Path file = Files.createTempFile("tools", ".json");
+        Files.write(file, text.getBytes(StandardCharsets.UTF_8));
+        return file;
+    }
+
+    private static void reassign() throws Exception {
+        String command = "reassign.ReassignPartitionsCommand";
+        String topic = topic("reassign", 2);
+        Matcher leader = Pattern.compile("Leader: (\\d+)").matcher(Tool.run(TOPICS, "--describe", "--topic", topic));
+        Tap.truth(leader.find(), "a leader");
+        has(Tool.run(command, "--list"), "No partition reassignments found");
+        Path topics = json("{\"topics\":[{\"topic\":\"" + topic + "\"}],\"version\":1}");
+        String out = Tool.run(command, "--generate", "--topics-to-move-json-file", topics.toString(), "--broker-list",
+            leader.group(1));
+        String[] lines = Tool.lines(out.trim());
+        Path plan = json(lines[lines.length - 1]);
+        has(Tool.run(command, "--execute", "--reassignment-json-file", plan.toString()),
+            "Successfully started partition reassignments for " + topic + "-0," + topic + "-1");
+        has(Tool.run(command, "--verify", "--reassignment-json-file", plan.toString()),
+            "Reassignment of partition " + topic + "-1 is completed");
+        has(Tool.run(command, "--cancel", "--reassignment-json-file", plan.toString()),
+            "None of the specified partition reassignments are active");
+        Path wrong = json("{\"version\":1,\"partitions\":[{\"topic\":\"" + topic
+            + "\",\"partition\":0,\"replicas\":[98]}]}");
+        Tool.fails("98", command, "--execute", "--reassignment-json-file", wrong.toString());
+        for (Path file : new Path[] {topics, plan, wrong}) {
+            Files.delete(file);
+        }
+    }
+
+    private static void otherConfigs() throws Exception {
+        String name = prefix + "-group";
+        String[] on = {"--entity-type", "groups", "--entity-name", name};
+        Tool.run(CONFIGS, join(on, "--alter", "--add-config", "consumer.session.timeout.ms=50000"));
+        Tap.within(10, "the group's setting", () -> Tool.run(CONFIGS, "--entity-type", "groups", "--describe")
+            .contains("consumer.session.timeout.ms=50000"));
+        has(Tool.run(CONFIGS, join(on, "--describe")), "DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000");
+        Tool.run(CONFIGS, join(on, "--alter", "--delete-config", "consumer.session.timeout.ms"));
+        Tool.run("ClientMetricsCommand", "--alter", "--name", name, "--metrics", "org.apache.kafka", "--interval",
+            "10000");
+        Tap.within(10, "the subscription", () -> Tool.run("ClientMetricsCommand", "--list").contains(name));
+        has(Tool.run("ClientMetricsCommand", "--describe"), "interval.ms=10000");
+        Tool.run("ClientMetricsCommand", "--delete", "--name", name);
+        has(Tool.run(CONFIGS, "--entity-type", "topics", "--describe"), "Dynamic configs for topic ");
+    }
+
+    private static void moreResets() throws Exception {
+        String topic = grouped("resets");
+        String[] on = {"--group", topic, "--reset-offsets", "--execute"};
+        matches(Tool.run(GROUPS, join(on, "--topic", topic + ":0", "--by-duration", "PT1H")), topic + "\\s+0\\s+0");
+        matches(Tool.run(GROUPS, join(on, "--all-topics", "--to-offset", "11")), topic + "\\s+0\\s+11");
+        matches(Tool.run(GROUPS, join(on, "--all-topics", "--to-current")), topic + "\\s+0\\s+11");
+        Path file = json(Tool.run(GROUPS, "--group", topic, "--reset-offsets", "--export", "--dry-run", "--to-offset",
+            "5", "--topic", topic));
+        matches(Tool.run(GROUPS, join(on, "--from-file", file.toString())), topic + "\\s+0\\s+5");
+        Files.delete(file);
+        matches(Tool.run(GROUPS, "--all-groups", "--describe", "--offsets"), topic + "\\s+0\\s+5\\s+20\\s+15");
+        matches(Tool.run(GROUPS, "--all-groups", "--all-topics", "--reset-offsets", "--dry-run", "--to-latest"),
+            topic + "\\s+0\\s+20");
     }
 
     private static void features() throws Exception {
