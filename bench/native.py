@@ -53,6 +53,8 @@ class Bench:
         self.default = FluxMQ("fluxmq", self.folder, given.port, self.binary, {})
         self.no_flush = FluxMQ("fluxmq-noflush", self.folder, given.port + 10, self.binary,
                                {"flush.mode": "none"})
+        self.busy = FluxMQ("fluxmq busy.poll.us=300", self.folder, given.port + 15, self.binary,
+                           {"busy.poll.us": "300"})
         self.kafka = None if given.no_kafka else Kafka(self.folder, given.port + 20)
         self.number = 0
 
@@ -200,9 +202,15 @@ def sync(b):
 def safe(b):
     """acks=all with a flush before the answer, beside an append and fdatasync of the same bytes."""
     trips = max(b.given.trips // 10, 200)
-    m = round_trips(b, "safe", "all", [b.default], [("write and fdatasync", limit_times(b, "sync", b.folder, 200,
-                                                                                       trips))])
+    b.busy.start()
+    try:
+        m = round_trips(b, "safe", "all", [b.default, b.busy],
+                        [("write and fdatasync", limit_times(b, "sync", b.folder, 200, trips))])
+    finally:
+        b.busy.stop()
     b.goal("safe: p50 / write and fdatasync's", m["fluxmq"]["p50_us"] / m["write and fdatasync"]["p50_us"], most=1.1)
+    b.goal("safe: the same with busy.poll.us=300", m[b.busy.name]["p50_us"] / m["write and fdatasync"]["p50_us"],
+           most=1.1)
 
 
 def e2e(b):

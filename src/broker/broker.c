@@ -157,7 +157,7 @@ enum outcome broker_open(struct config *config, const int *ports, struct shard *
 
 enum outcome broker_start(struct broker *b)
 {
-    enum outcome o = flusher_start(b);
+    enum outcome o = flusher_start(b, broker_config(b)->busy_poll_ns);
     if (o == OUT_OK)
         o = cleaner_start(b);
     return o == OUT_OK ? control_start(b) : o;

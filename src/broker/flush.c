@@ -20,6 +20,9 @@ struct flusher {
     pthread_cond_t wake;
     struct list queue; /* struct partition.flush_node, first come first served */
     bool stopping;
+    int64_t busy_ns;      /* busy.poll.us; 0: who has nothing to do sleeps */
+    bool looking;         /* one thread looks for work and needs no wake-up */
+    _Atomic bool queued;  /* what it looks at, without the lock: there is something new */
     int threads;
     pthread_t thread[FLUSHERS];
 };
@@ -35,9 +38,12 @@ void broker_flush_begin(struct flush_set *s, struct request *r, void (*then)(str
 static void enqueue(struct flusher *f, struct partition *p)
 {
     pthread_mutex_lock(&f->lock);
+    bool wake = !f->looking || !list_empty(&f->queue); /* that one is who looks' own */
     list_push(&f->queue, &p->flush_node);
-    pthread_cond_signal(&f->wake);
+    atomic_store(&f->queued, true);
     pthread_mutex_unlock(&f->lock);
+    if (wake)
+        pthread_cond_signal(&f->wake);
 }
 
 void broker_flush_add(struct flush_set *s, struct flush_wait *w, struct partition *p,
@@ -120,11 +126,26 @@ static void flush_one(struct flusher *f, struct partition *p)
         partition_drop(p);
 }
 
+/* Waits for work without sleeping, for a while. Under the lock, which is let go meanwhile. */
+static void look(struct flusher *f)
+{
+    int64_t until = os_now_ns() + f->busy_ns;
+    f->looking = true;
+    atomic_store(&f->queued, false);
+    pthread_mutex_unlock(&f->lock);
+    while (!atomic_load(&f->queued) && os_now_ns() < until)
+        os_thread_yield();
+    pthread_mutex_lock(&f->lock);
+    f->looking = false;
+}
+
 static void *flush_loop(void *context)
 {
     struct flusher *f = context;
     pthread_mutex_lock(&f->lock);
     for (;;) {
+        if (f->busy_ns > 0 && list_empty(&f->queue) && !f->looking && !f->stopping)
+            look(f);
         while (list_empty(&f->queue) && !f->stopping)
             pthread_cond_wait(&f->wake, &f->lock);
         struct list *n = list_pop(&f->queue);
@@ -138,7 +159,7 @@ static void *flush_loop(void *context)
     return NULL;
 }
 
-enum outcome flusher_start(struct broker *b)
+enum outcome flusher_start(struct broker *b, int64_t busy_ns)
 {
     struct flusher *f = calloc(1, sizeof *f);
     if (f == NULL)
@@ -146,6 +167,7 @@ enum outcome flusher_start(struct broker *b)
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->wake, NULL);
     list_init(&f->queue);
+    f->busy_ns = busy_ns;
     b->flusher = f;
     for (; f->threads < FLUSHERS; f->threads++) {
         if (pthread_create(&f->thread[f->threads], NULL, flush_loop, f) != 0)
@@ -161,6 +183,7 @@ void flusher_stop(struct broker *b)
         return;
     pthread_mutex_lock(&f->lock);
     f->stopping = true;
+    atomic_store(&f->queued, true);
     pthread_cond_broadcast(&f->wake);
     pthread_mutex_unlock(&f->lock);
     for (int i = 0; i < f->threads; i++)

@@ -130,7 +130,8 @@ MUST enum outcome control_start(struct broker *b);
 void control_stop(struct broker *b);
 
 /* flush.c */
-MUST enum outcome flusher_start(struct broker *b);
+/* `busy_ns`: how long a thread without work looks for some before it sleeps. */
+MUST enum outcome flusher_start(struct broker *b, int64_t busy_ns);
 void flusher_stop(struct broker *b);
 struct flusher *broker_flusher(struct broker *b);
 

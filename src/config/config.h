@@ -91,7 +91,7 @@ struct config {
     struct config_listener listeners[CONFIG_LISTENERS]; /* of clients; the first is the main one */
     int32_t listener_count;
     int32_t reactors, max_connections, max_connections_per_ip, socket_request_max_bytes;
-    int64_t connections_max_idle_ms, receive_memory_max_bytes;
+    int64_t connections_max_idle_ms, receive_memory_max_bytes, busy_poll_ns;
     char metrics_host[256];
     int32_t metrics_port;
     /* identity and storage */

@@ -223,17 +223,43 @@ static int64_t patience(struct reactor *r)
     return -1;
 }
 
+/* Looks again and again for a while after there was something to do. False: nothing came. */
+static bool look(struct reactor *r, struct os_event *events, int64_t wait, int *count)
+{
+    int64_t until = r->busy_ns + r->net->options.busy_poll_ns;
+    if (wait >= 0)
+        until = MIN(until, r->shard.now_ns + wait);
+    for (int64_t now = r->shard.now_ns; now < until; now = os_now_ns()) {
+        *count = os_poller_wait(r->poller, events, EVENTS_MAX, 0);
+        if (*count > 0 || mailbox_has(&r->shard.mailbox))
+            return true;
+        os_thread_yield();
+    }
+    return false;
+}
+
+/* Waits for events or mail; returns the number of events. */
+static int await(struct reactor *r, struct os_event *events)
+{
+    int count = 0;
+    int64_t wait = patience(r);
+    if (unlikely(r->net->options.busy_poll_ns > 0) && look(r, events, wait, &count))
+        return count;
+    if (!mailbox_sleep(&r->shard.mailbox))
+        wait = 0;
+    count = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
+    mailbox_awake(&r->shard.mailbox);
+    return count;
+}
+
 static void turn(struct reactor *r)
 {
     struct os_event events[EVENTS_MAX];
-    int64_t wait = patience(r);
-    if (!mailbox_sleep(&r->shard.mailbox))
-        wait = 0;
-    int n = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
-    mailbox_awake(&r->shard.mailbox);
+    int n = await(r, events);
     shard_clock(&r->shard);
     /* First: who asks for an answer after something was told to us learns of that before it. */
-    shard_run_mail(&r->shard, MAIL_MAX);
+    if (shard_run_mail(&r->shard, MAIL_MAX) > 0 || n > 0)
+        r->busy_ns = r->shard.now_ns;
     for (int i = 0; i < n; i++)
         dispatch(r, &events[i]);
     shard_run_mail(&r->shard, MAIL_MAX);

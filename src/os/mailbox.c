@@ -65,6 +65,11 @@ int mailbox_deliver(struct mailbox *m, int most)
     return count;
 }
 
+bool mailbox_has(const struct mailbox *m)
+{
+    return atomic_load_explicit(&m->head, memory_order_relaxed) != NULL;
+}
+
 bool mailbox_sleep(struct mailbox *m)
 {
     atomic_store(&m->asleep, true);

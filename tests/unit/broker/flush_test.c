@@ -33,11 +33,11 @@ static struct fake fake;
 static struct partition *p;
 static int answered;
 
-static void begin(void)
+static void begin_busy(int64_t busy_ns)
 {
     static const struct uuid id = {.b = {1}};
     expect(shard_open(&home, 0) == OUT_OK);
-    expect(flusher_start(&b) == OUT_OK);
+    expect(flusher_start(&b, busy_ns) == OUT_OK);
     sem_init(&fake.permit, 0, 0);
     sem_init(&fake.begun, 0, 0);
     fake.store.ops = &fake_ops;
@@ -45,6 +45,11 @@ static void begin(void)
     expect(p != NULL);
     p->store = &fake.store;
     answered = 0;
+}
+
+static void begin(void)
+{
+    begin_busy(0);
 }
 
 static void end(void)
@@ -129,12 +134,13 @@ void test_a_failed_flush_fails_every_waiter(void)
     end();
 }
 
-void test_a_set_waits_for_all_its_partitions(void)
+static void wait_for_all(int64_t busy_ns)
 {
     static const struct uuid id = {.b = {2}};
     struct flush_wait second;
     struct waiter w = {.request.home = &home};
-    begin();
+    atomic_store(&fake.flushes, 0);
+    begin_busy(busy_ns);
     struct partition *other = partition_new(&b, bytes_of("u"), &id, 0);
     expect(other != NULL);
     other->store = &fake.store;
@@ -154,6 +160,19 @@ void test_a_set_waits_for_all_its_partitions(void)
     wait_for(1);
     partition_drop(other);
     end();
+}
+
+void test_a_set_waits_for_all_its_partitions(void)
+{
+    wait_for_all(0);
+}
+
+/* The one that looks takes one of them: somebody has to be woken for the other. */
+void test_flushes_go_side_by_side_while_one_looks(void)
+{
+    wait_for_all(3600000000000);
+    for (int i = 0; i < 200; i++)
+        wait_for_all(20000); /* looking ends at any point of it */
 }
 
 void test_nothing_to_wait_for_is_said_at_once(void)

@@ -188,11 +188,12 @@ static void *ask_on(void *context)
     return NULL;
 }
 
-static void stop_under_load(int reactors)
+static void stop_under_load(int reactors, int64_t busy_ns)
 {
     enum { ASKERS = 8 };
     struct toy t;
     struct net_options o = toy_options(reactors);
+    o.busy_poll_ns = busy_ns;
     toy_start(&t, &o);
     pthread_t threads[ASKERS];
     struct load loads[ASKERS] = {0};
@@ -217,8 +218,9 @@ static void stop_under_load(int reactors)
 
 void test_stopping_under_load_is_clean(void)
 {
-    stop_under_load(1);
-    stop_under_load(3);
+    stop_under_load(1, 0);
+    stop_under_load(3, 0);
+    stop_under_load(3, 500000);
 }
 
 void test_a_request_that_never_completes_does_not_stop_the_stop(void)
