@@ -221,14 +221,16 @@ def e2e(b):
                 r = b.load(broker, "e2e", topic, "--partitions", 1, "--size", 128, "--rate", rate, "--duration",
                            f"{b.given.seconds}s", "--warm", "1s")
                 return {"p50": r["latency_us"]["p50"], "p99": r["latency_us"]["p99"],
-                        "late": r["late_us"]["p99"], "cores": r["server"]["cpu_s"] / r["seconds"]}
+                        "late": r["late_us"]["p99"], "cores": r["server"]["cpu_s"] / r["seconds"],
+                        "batch": r["records"] / max(r["requests"], 1)}
             return run
         parts = [(x.name, ours(x, b.topic("e2e"))) for x in b.brokers()]
         medians = {}
         for name, rounds in b.turns(parts).items():
             medians[name] = b.row(f"e2e {rate}/s", f"{rate}/s {name}", p50_us=[r["p50"] for r in rounds],
                                   p99_us=[r["p99"] for r in rounds], cores=[r["cores"] for r in rounds],
-                                  sent_late_p99_us=[r["late"] for r in rounds])
+                                  sent_late_p99_us=[r["late"] for r in rounds],
+                                  records_a_request=[r["batch"] for r in rounds])
         if b.kafka:
             ours_, theirs = medians[b.no_flush.name], medians["kafka"]
             b.goal(f"e2e {rate}/s: p50 / Kafka's (flush.mode=none)", ours_["p50_us"] / theirs["p50_us"], most=0.5)
