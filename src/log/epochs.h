@@ -19,7 +19,7 @@ struct epochs {
     atomic_int latest;  /* -1: none */
     bool differs;       /* from what was last read or written */
     bool unsynced;      /* the file was written but not flushed */
-    bool unsaved;       /* the disk was full: the next flush writes it */
+    bool unsaved;       /* the next flush writes it: the disk was full, or it can wait */
 };
 
 void epochs_fini(struct epochs *e);

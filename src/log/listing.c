@@ -59,10 +59,12 @@ void listing_free(struct listing *f)
     *f = (struct listing){0};
 }
 
-/* Lists names that end in one of the suffixes followed by `tail` ("" or ".swap"). */
-static enum outcome list(const char *dir, const char *tail, struct listing *to)
+/* Lists names that end in one of the suffixes followed by `tail` ("" or ".swap"). *leftovers:
+ * whether a name has anything behind its kind. */
+static enum outcome look(const char *dir, const char *tail, struct listing *to, bool *leftovers)
 {
     *to = (struct listing){0};
+    *leftovers = false;
     DIR *d = opendir(dir);
     if (d == NULL)
         return fail(outcome_of_errno(errno), "open directory %s", dir);
@@ -71,6 +73,7 @@ static enum outcome list(const char *dir, const char *tail, struct listing *to)
     while (o == OUT_OK && (e = readdir(d)) != NULL) {
         int64_t offset;
         const char *rest = parse_offset(e->d_name, &offset);
+        *leftovers |= rest != NULL && rest[0] == '.' && strchr(rest + 1, '.') != NULL;
         for (int k = 0; rest != NULL && o == OUT_OK && k < FILE_KINDS; k++) {
             size_t size = strlen(suffixes[k]);
             if (strncmp(rest, suffixes[k], size) == 0 && strcmp(rest + size, tail) == 0)
@@ -84,6 +87,12 @@ static enum outcome list(const char *dir, const char *tail, struct listing *to)
     if (o != OUT_OK)
         listing_free(to);
     return o;
+}
+
+static enum outcome list(const char *dir, const char *tail, struct listing *to)
+{
+    bool leftovers;
+    return look(dir, tail, to, &leftovers);
 }
 
 enum outcome listing_read(const struct log_io *io, const char *dir, struct listing *to)
@@ -160,32 +169,11 @@ static enum outcome finish_swap(const struct log_io *io, const char *dir, int64_
     return o;
 }
 
-/* Whether a name has anything behind its kind: seldom, and one look is all that most opens need. */
-static enum outcome find_leftovers(const char *dir, bool *found)
-{
-    DIR *d = opendir(dir);
-    *found = false;
-    if (d == NULL)
-        return fail(outcome_of_errno(errno), "open directory %s", dir);
-    struct dirent *e;
-    while (!*found && (e = readdir(d)) != NULL) {
-        int64_t offset;
-        const char *rest = parse_offset(e->d_name, &offset);
-        *found = rest != NULL && rest[0] == '.' && strchr(rest + 1, '.') != NULL;
-    }
-    closedir(d);
-    return OUT_OK;
-}
-
-enum outcome listing_tidy(const struct log_io *io, const char *dir)
+static enum outcome tidy(const struct log_io *io, const char *dir)
 {
     struct listing cleaned, swaps, now;
     int64_t whole_below = INT64_MAX;
-    bool leftovers;
-    enum outcome o = find_leftovers(dir, &leftovers);
-    if (o != OUT_OK || !leftovers)
-        return o;
-    o = remove_all(io, dir, ".deleted", 0);
+    enum outcome o = remove_all(io, dir, ".deleted", 0);
     if (o == OUT_OK)
         o = list(dir, ".cleaned", &cleaned);
     if (o != OUT_OK)
@@ -208,4 +196,16 @@ enum outcome listing_tidy(const struct log_io *io, const char *dir)
     }
     listing_free(&swaps);
     return o;
+}
+
+/* Leftovers are seldom: one look is all that most opens need. */
+enum outcome listing_tidy(const struct log_io *io, const char *dir, struct listing *to)
+{
+    bool leftovers;
+    enum outcome o = look(dir, "", to, &leftovers);
+    if (o != OUT_OK || !leftovers)
+        return o;
+    listing_free(to);
+    o = tidy(io, dir);
+    return o == OUT_OK ? list(dir, "", to) : o;
 }

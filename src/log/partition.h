@@ -148,10 +148,6 @@ static inline struct log *log_of(struct store *s)
 MUST enum outcome recover_open(struct log *l, const struct log_open *what);
 /* Rebuilds indexes of `s` from its file, cuts the file behind the last good batch. */
 MUST enum outcome recover_segment(struct log *l, struct segment *s, int64_t *next_offset);
-/* Producers as of the log's end: newest snapshot at or below `limit`, then the batches behind
- * it. */
-MUST enum outcome recover_producers(struct log *l, int64_t limit, int64_t now_ms);
-
 /* The files of a partition, by kind, offsets ascending. */
 struct listing {
     int64_t *offsets[FILE_KINDS];
@@ -159,7 +155,12 @@ struct listing {
 };
 MUST enum outcome listing_read(const struct log_io *io, const char *dir, struct listing *to);
 void listing_free(struct listing *f);
-/* Deletes the partition's leftovers: what was being deleted or cleaned; ends interrupted swaps. */
-MUST enum outcome listing_tidy(const struct log_io *io, const char *dir);
+/* Producers as of the log's end: newest snapshot at or below `limit` of those listed, then the
+ * batches behind it. */
+MUST enum outcome recover_producers(struct log *l, const struct listing *files, int64_t limit,
+                                    int64_t now_ms);
+/* Deletes the partition's leftovers: what was being deleted or cleaned; ends interrupted swaps.
+ * Then as listing_read. */
+MUST enum outcome listing_tidy(const struct log_io *io, const char *dir, struct listing *to);
 
 #endif

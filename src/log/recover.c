@@ -255,8 +255,8 @@ static enum outcome load_aborted(struct log *l, struct opening *op)
 static void tidy_snapshots(struct log *l, struct opening *op)
 {
     char path[LOG_PATH_MAX];
-    size_t count = op->files.count[FILE_SNAPSHOT];
-    const int64_t *at = op->files.offsets[FILE_SNAPSHOT];
+    size_t count = op->files.count[FILE_SNAPSHOT], kept = 0;
+    int64_t *at = op->files.offsets[FILE_SNAPSHOT];
     while (count > 0 && at[count - 1] > op->end_offset)
         count--;
     for (size_t i = 0; i < op->files.count[FILE_SNAPSHOT]; i++) {
@@ -264,10 +264,12 @@ static void tidy_snapshots(struct log *l, struct opening *op)
         for (size_t k = 0; k < op->count && !keep && i < count; k++)
             keep = op->segments[k]->base_offset == at[i];
         segment_path(path, l->path, at[i], FILE_SNAPSHOT, "");
-        if (!keep && l->io->unlink(path) != 0)
+        if (keep)
+            at[kept++] = at[i];
+        else if (l->io->unlink(path) != 0)
             errno = 0;
     }
-    op->files.count[FILE_SNAPSHOT] = count;
+    op->files.count[FILE_SNAPSHOT] = kept;
 }
 
 static enum outcome recover_state(struct log *l, struct opening *op)
@@ -276,17 +278,20 @@ static enum outcome recover_state(struct log *l, struct opening *op)
     if (o != OUT_OK)
         return o;
     tidy_snapshots(l, op);
-    /* Cuts need no saving: every open cuts again. */
+    /* Cuts need no saving: every open cuts again, and the next that is saved is saved whole. */
+    bool found = l->epochs.differs;
     epochs_cut_start(&l->epochs, atomic_load(&l->start_offset));
     epochs_cut_end(&l->epochs, op->end_offset);
     if (op->recovered_from != INT64_MAX) /* what was read may not be on the disk */
         l->epochs.unsynced = l->epochs.count > 0 || l->epochs.differs;
-    if (l->epochs.unsynced && l->epochs.differs)
+    if (l->epochs.unsynced && found)
         o = epochs_save(&l->epochs, l->io, l->path);
+    else if (l->epochs.unsynced && l->epochs.differs)
+        l->epochs.unsaved = true;
     if (o != OUT_OK)
         return o;
     int64_t limit = MIN(op->recovered_from, op->end_offset);
-    o = recover_producers(l, limit, op->what->now_ms);
+    o = recover_producers(l, &op->files, limit, op->what->now_ms);
     bool trusted = op->recovered_from == INT64_MAX && !l->changed;
     atomic_store(&l->flushed_offset, trusted ? op->end_offset : atomic_load(&l->start_offset));
     return o;
@@ -295,9 +300,7 @@ static enum outcome recover_state(struct log *l, struct opening *op)
 enum outcome recover_open(struct log *l, const struct log_open *what)
 {
     struct opening op = {.what = what, .recovered_from = INT64_MAX};
-    enum outcome o = listing_tidy(l->io, l->path);
-    if (o == OUT_OK)
-        o = listing_read(l->io, l->path, &op.files);
+    enum outcome o = listing_tidy(l->io, l->path, &op.files);
     if (o != OUT_OK)
         return o;
     op.segments = calloc(op.files.count[FILE_LOG] + 1, sizeof(struct segment *));

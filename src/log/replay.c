@@ -20,32 +20,32 @@ static enum outcome replay_batch(void *context, const struct log_batch *b)
 }
 
 /* Tries the snapshots at or below `limit`, newest first. A torn one is as good as none. */
-static enum outcome load_snapshot(struct log *l, int64_t limit, int64_t *from)
+static enum outcome load_snapshot(struct log *l, const struct listing *files, int64_t limit,
+                                  int64_t *from)
 {
     char path[LOG_PATH_MAX];
-    struct listing files;
-    enum outcome o = listing_read(l->io, l->path, &files);
+    enum outcome o = OUT_OK;
     *from = -1;
-    for (size_t i = files.count[FILE_SNAPSHOT]; o == OUT_OK && i > 0 && *from < 0; i--) {
-        int64_t offset = files.offsets[FILE_SNAPSHOT][i - 1];
+    for (size_t i = files->count[FILE_SNAPSHOT]; o == OUT_OK && i > 0 && *from < 0; i--) {
+        int64_t offset = files->offsets[FILE_SNAPSHOT][i - 1];
         if (offset > limit)
             continue;
         segment_path(path, l->path, offset, FILE_SNAPSHOT, "");
         o = producers_load(&l->producers, l->io, path);
         if (o == OUT_OK)
             *from = offset;
-        else if (o == OUT_CORRUPT)
+        else if (o == OUT_CORRUPT || o == OUT_NOT_FOUND)
             o = OUT_OK;
     }
-    listing_free(&files);
     return o;
 }
 
-enum outcome recover_producers(struct log *l, int64_t limit, int64_t now_ms)
+enum outcome recover_producers(struct log *l, const struct listing *files, int64_t limit,
+                               int64_t now_ms)
 {
     int64_t from;
     producers_clear(&l->producers);
-    enum outcome o = load_snapshot(l, limit, &from);
+    enum outcome o = load_snapshot(l, files, limit, &from);
     if (o != OUT_OK)
         return o;
     if (from < 0)
@@ -155,7 +155,14 @@ static enum outcome settle(struct log *l, int64_t now_ms)
     l->txn_known = end;
     l->changed = l->dir_unsynced = true;
     enum outcome o = epochs_cut_end(&l->epochs, end) ? log_save_epochs(l) : OUT_OK;
-    return o == OUT_OK ? recover_producers(l, end, now_ms) : o;
+    struct listing files;
+    if (o == OUT_OK)
+        o = listing_read(l->io, l->path, &files);
+    if (o != OUT_OK)
+        return o;
+    o = recover_producers(l, &files, end, now_ms);
+    listing_free(&files);
+    return o;
 }
 
 enum outcome log_truncate(struct log *l, int64_t offset)
