@@ -24,6 +24,7 @@ SETTINGS = {"num.partitions": "3", "log.segment.delete.delay.ms": "0", "group.in
 # What Kafka's own start script gives its JVM.
 KAFKA_JVM = ("-Xms1G -server -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 "
              "-XX:+ExplicitGCInvokesConcurrent -XX:MaxInlineLevel=15 -Djava.awt.headless=true")
+ENDS_S = 120  # longest that a broker may take to stop
 
 
 def cpu_seconds(pid):
@@ -82,7 +83,7 @@ class FluxMQ:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLUXMQ_")}
         for key, value in {**SETTINGS, **settings}.items():
             self.env["FLUXMQ_" + key.upper().replace(".", "_")] = value
-        self.process = self.pid = None
+        self.process, self.pid, self.killed = None, None, False
         self.version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
     def start(self):
@@ -97,10 +98,16 @@ class FluxMQ:
         return time.monotonic() - begin
 
     def stop(self):
-        if self.process:
-            self.process.terminate()
-            self.process.wait()
-            self.process = None
+        process, self.process = self.process, None
+        if process:
+            process.terminate()
+            try:
+                process.wait(ENDS_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                self.killed = True
+                print(f"{self.name} did not end within {ENDS_S} s of SIGTERM: killed", file=sys.stderr, flush=True)
 
     def wipe(self):
         shutil.rmtree(self.folder, ignore_errors=True)

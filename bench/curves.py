@@ -208,8 +208,9 @@ def scale(report):
                                   for r in rows if r["section"] == section])
 
     return page("FluxMQ: what many of a thing cost", report, [
-        lines("partitions", "Partitions: time until ready", "seconds from start to the first answer", "partitions",
-              ready_after_stop_s="after a clean stop", ready_after_kill_s="after SIGKILL"),
+        lines("partitions", "Partitions: time until ready", "seconds from start, or from the request, to the answer",
+              "partitions", ready_after_stop_s="after a clean stop", ready_after_kill_s="after SIGKILL",
+              created_s="created"),
         lines("partitions", "Partitions: memory of the broker", "MiB resident", "partitions", rss_mib="in all",
               anonymous_mib="its own"),
         lines("partitions", "Partitions: a produce request", "us, 2,000 records/s, one a request", "partitions",

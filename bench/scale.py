@@ -51,6 +51,8 @@ class Scale:
         broker.stop()
         broker.wipe()
         self.running.remove(broker)
+        if broker.killed:
+            self.fail("a broker", "it did not end when it was told to")
 
     def end_others(self):
         """Brokers that a failure left."""
@@ -132,8 +134,8 @@ class Scale:
             print(f"  {name} took {time.monotonic() - began:.0f} s", flush=True)
 
     def close(self):
-        for broker in self.running:
-            broker.stop()
+        self.keep = []
+        self.end_others()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

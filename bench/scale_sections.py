@@ -62,18 +62,20 @@ def at_rate(s, rate, warm=1):
 # ---- partitions
 
 def make_topic(broker, topic, count):
-    client = Client(broker.port, 60)
+    """The seconds until the broker says that they are there."""
+    client, began = Client(broker.port, 180), time.monotonic()
     client.create_topic(topic, min(count, AT_ONCE))
     if count > AT_ONCE:
         answer = client.call("CreatePartitions", 3, {"topics": [{"name": topic, "count": count, "assignments": None}],
                                                      "timeoutMs": 30000, "validateOnly": False})
         expect("CreatePartitions", answer["results"][0]["errorCode"], 0)
     client.close()
+    return time.monotonic() - began
 
 
 def with_partitions(s, count):
     b = s.broker()
-    make_topic(b, "t", count)
+    created = make_topic(b, "t", count)
     r = s.load(b, "produce", "t", "--count", count * 10, "--verify")
     expect("partitions", r["conditions"]["partitions"], count)
     made, files = memory(b.pid), len(os.listdir(f"/proc/{b.pid}/fd"))
@@ -86,7 +88,7 @@ def with_partitions(s, count):
     # each partition was written since the start before time counts
     r = s.load(b, "produce", "t", *at_rate(s, 2000, 1 + count // 2000), "--acks", 1, "--verify")
     s.end(b)
-    return {"ready_after_stop_s": clean, "ready_after_kill_s": killed, "rss_mib": made["rss"],
+    return {"created_s": created, "ready_after_stop_s": clean, "ready_after_kill_s": killed, "rss_mib": made["rss"],
             "anonymous_mib": made["anonymous"], "rss_after_start_mib": started["rss"], "files": files,
             "cpu_s_per_million": r["server"]["cpu_s_per_million"], **times(r)}
 
