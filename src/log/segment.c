@@ -228,11 +228,20 @@ void segment_close_idle(struct segment *s)
         atomic_store(&s->body, b);
 }
 
+static void note_recent(struct segment *s, int64_t offset, uint64_t position)
+{
+    struct recent *r = &s->recent[s->recent_next++ % COUNT_OF(s->recent)];
+    atomic_store_explicit(&r->offset, -1, memory_order_relaxed);
+    atomic_store_explicit(&r->position, position, memory_order_release);
+    atomic_store_explicit(&r->offset, offset, memory_order_release);
+}
+
 void segment_note_batch(struct segment *s, const struct log_batch *b, uint64_t position,
                         int32_t interval_bytes)
 {
     struct body *body = atomic_load_explicit(&s->body, memory_order_relaxed);
     int64_t relative = b->last_offset - s->base_offset;
+    note_recent(s, b->base_offset, position);
     if (position == 0)
         s->first_timestamp = b->max_timestamp;
     if (b->max_timestamp > atomic_load_explicit(&s->max_timestamp, memory_order_relaxed)) {
@@ -281,11 +290,27 @@ enum outcome segment_save_indexes(struct segment *s, enum io_sync sync)
     return segment_save_indexes_as(s, "", sync);
 }
 
-/* Where to begin looking for an offset: the index knows, or the segment's begin. */
+static bool find_recent(const struct segment *s, int64_t offset, uint64_t *position)
+{
+    for (size_t i = 0; i < COUNT_OF(s->recent); i++) {
+        const struct recent *r = &s->recent[i];
+        if (atomic_load_explicit(&r->offset, memory_order_acquire) != offset)
+            continue;
+        *position = atomic_load_explicit(&r->position, memory_order_acquire);
+        return atomic_load_explicit(&r->offset, memory_order_relaxed) == offset;
+    }
+    return false;
+}
+
+/* Where to begin looking for an offset: the batch itself when it is a new one, a place before it
+ * that the index knows, or the segment's begin. */
 static uint64_t find_from(const struct body *body, const struct segment *s, uint64_t size,
                           int64_t offset)
 {
     uint32_t i;
+    uint64_t position;
+    if (find_recent(s, offset, &position) && position < size)
+        return position;
     if (index_find_offset(&body->offsets, offset - s->base_offset, &i) &&
         index_position(&body->offsets, i) < size)
         return index_position(&body->offsets, i);

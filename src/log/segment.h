@@ -19,6 +19,12 @@ struct body {
 
 #define TIME_UNKNOWN INT64_MIN
 
+/* Where a batch begins. Written by who appends, read by anybody: no offset while it changes. */
+struct recent {
+    _Atomic int64_t offset;
+    atomic_uint_fast64_t position;
+};
+
 struct segment {
     struct store_hold hold;       /* one by the log, one by each view or visit */
     const struct log_io *io;
@@ -37,6 +43,8 @@ struct segment {
     atomic_bool txn_unsynced;     /* its .txnindex was written since the last flush */
     atomic_bool txn_unsaved;      /* the disk was full: the next flush writes it anew */
     atomic_bool used;             /* since the last idle pass */
+    uint32_t recent_next;         /* the oldest of: */
+    struct recent recent[8];      /* the newest batches: what readers at the end ask for */
 };
 
 /* Everything of it is on disk. */
