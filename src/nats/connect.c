@@ -96,7 +96,8 @@ void nats_connect_with(struct nats_session *s, const struct nats_asked *a,
                        const struct nats_user *user)
 {
     s->user = user;
-    s->last = (struct nats_last){0}; /* what was pedantic enough may not be so any more */
+    if (s->last != NULL)
+        s->last->size = 0; /* what was pedantic enough may not be so any more */
     s->authorized = s->home->nats->users == NULL || user != NULL;
     if (a->new_account || (a->account != NULL && a->account[0] != '\0'))
         s->authorized = false; /* there are no accounts to choose from */

@@ -105,12 +105,12 @@ struct nats_subs {
     uint32_t mask, count;         /* mask 0: no table yet */
 };
 
-/* What is known of the subject that a connection published to last, as long as the view of the
- * topics, the settings and the user are those it was found with. */
+/* The subject that a connection published to last, if it may, and it is no topic's and its messages
+ * have no time to live by themselves: as long as the view of the topics, the settings and the user
+ * are those it was found with. */
 #define NATS_LAST_SIZE 96
 struct nats_last {
     uint32_t size;                /* 0: nothing */
-    bool simple;                  /* it may publish there, to no topic, without a time to live */
     const struct view *view;
     uint64_t serial;              /* of the view's image: addresses come again */
     const struct config *config;
@@ -137,7 +137,7 @@ struct nats_session {
     uint64_t sent_mark;           /* while pressed: what was sent when there was progress last */
     int64_t mark_ns;
     uint64_t stall_mark;          /* what it had published when it was slowed last */
-    struct nats_last last;
+    struct nats_last *last;       /* NULL: it has not published yet */
     struct partition *slow_for;   /* held; it publishes there, and is slowed until there is room */
     int64_t slow_until;           /* monotonic ns: or until then */
     uint8_t protocol, pings_out;
@@ -148,6 +148,11 @@ struct nats_session {
     bool counted : 1;
     char nonce[NATS_NONCE_SIZE];  /* "": none was given */
 };
+
+static inline struct bytes nats_last_subject(const struct nats_session *s)
+{
+    return s->last == NULL ? (struct bytes){0} : bytes_view(s->last->subject, s->last->size);
+}
 
 struct nats_sub {
     struct live_sub live;         /* live.owner: its session */

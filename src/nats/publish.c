@@ -8,6 +8,7 @@
 #include "broker/broker.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static COLD void denied(struct nats_session *s, struct bytes subject)
 {
@@ -108,21 +109,23 @@ static const struct config *config_of(const struct nats *n)
     return n->broker == NULL ? NULL : broker_config(n->broker);
 }
 
-/* What is published there goes to subscribers and nowhere else, and nothing is to be asked. */
+/* Whether what is known of the last subject stands. */
 static bool is_simple(const struct nats_session *s)
 {
-    const struct nats_last *last = &s->last;
+    const struct nats_last *last = s->last;
     const struct view *v = s->home->shard->view;
-    return last->simple && last->view == v && last->serial == serial_of(v) &&
+    return last->view == v && last->serial == serial_of(v) &&
            last->user == s->user && last->config == config_of(s->home->nats);
 }
 
+/* What is published there goes to subscribers and nowhere else, and nothing is to be asked. */
 static void remember_simple(struct nats_session *s, struct bytes subject)
 {
-    struct nats_last *last = &s->last;
+    struct nats_last *last = s->last;
     const struct view *v = s->home->shard->view;
+    if (last == NULL && (last = s->last = malloc(sizeof *last)) == NULL)
+        return;
     last->size = 0;
-    last->simple = false;
     last->aim = (struct live_aim){0};
     if (subject.size == 0 || subject.size > NATS_LAST_SIZE ||
         (s->user != NULL && s->user->permissions != NULL) ||
@@ -134,7 +137,6 @@ static void remember_simple(struct nats_session *s, struct bytes subject)
     last->serial = serial_of(v);
     last->config = config_of(s->home->nats);
     last->user = s->user;
-    last->simple = true;
 }
 
 static void route_live(struct nats_session *s, const struct nats_op *op,
@@ -159,7 +161,7 @@ static void route(struct nats_session *s, const struct nats_op *op, bool simple)
     if (op->headers.size > 0)
         m.deadline_ms = nats_deadline(op->headers, now);
     if (likely(simple)) {
-        route_live(s, op, &m, &s->last.aim);
+        route_live(s, op, &m, &s->last->aim);
         return;
     }
     int64_t ttl = nats_policy_ttl(n, op->subject);

@@ -109,6 +109,7 @@ static void closed(struct link *l)
     nats_check_forget(s);
     nats_replies_free(s->replies);
     free(s->about);
+    free(s->last);
     l->session = NULL;
     free(s);
 }
@@ -208,8 +209,7 @@ static size_t received(struct link *l, struct bytes in, size_t *want)
         if (unlikely(!s->authorized) && !admitted(s, in.at[at]))
             break;
         struct bytes rest = {in.at + at, in.size - at};
-        if (!nats_parse_quick(rest, limits, bytes_view(s->last.subject, s->last.size), &op,
-                              &used)) {
+        if (!nats_parse_quick(rest, limits, nats_last_subject(s), &op, &used)) {
             enum nats_parsed p = nats_parse(rest, limits, &op, &used, want);
             if (p == NATS_MORE)
                 return at;
