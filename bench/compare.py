@@ -23,6 +23,7 @@ import tempfile
 import time
 
 import picture
+import summary
 from brokers import ROOT, FluxMQ, Kafka, KeptMemory, cpu_seconds, drop_topic, in_use, make_topic, memory, touch_memory
 
 RUN = os.path.join(ROOT, "bench", "java", "run.sh")
@@ -291,6 +292,8 @@ def main():
         json.dump(report, file, indent=1)
     with open(os.path.join(options.out, "comparison.svg"), "w", encoding="utf-8") as file:
         file.write(picture.draw(report))
+    if os.path.abspath(options.out) == summary.RESULTS:
+        summary.write()
     print(text(report))
     sys.exit(1 if report["failures"] else 0)
 

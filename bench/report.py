@@ -11,6 +11,8 @@ import statistics
 import subprocess
 import time
 
+import summary
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -47,4 +49,6 @@ def save(path, report, draw):
     picture = os.path.splitext(path)[0] + ".svg"
     replace(picture, draw(report))
     met = sum(g["met"] for g in report["goals"])
+    if os.path.dirname(os.path.abspath(path)) == summary.RESULTS:
+        summary.write()
     print(f"{met} of {len(report['goals'])} goals met; written to {path} and {picture}", flush=True)

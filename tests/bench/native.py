@@ -22,6 +22,7 @@ sys.path += [os.path.join(HERE, "..", "harness"), os.path.join(ROOT, "bench")]
 import curves  # noqa: E402
 import report as reports  # noqa: E402
 import scale as scales  # noqa: E402
+import summary  # noqa: E402
 from scale_sections import Failure, Point  # noqa: E402
 from tap import Tap  # noqa: E402
 
@@ -169,12 +170,21 @@ def published(folder):
     assert reports.where(given(folder, only=["small"], out="y"), "x.json") == "y"
 
 
+def read_pages():
+    """What is read is what the reports say."""
+    for path, text in ((os.path.join(summary.RESULTS, "README.md"), summary.page()),
+                       (summary.README, summary.MARK + summary.sentence() + summary.END)):
+        with open(path, encoding="utf-8") as file:
+            assert text in file.read(), f"{path}: run bench/summary.py"
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--build", default=os.path.join(ROOT, "build"))
     build, tap = os.path.abspath(options.parse_args().build), Tap()
     tap.run("curves of few points", few_points)
     tap.run("curves of native.json", rates_of_native)
+    tap.run("figures in pages", read_pages)
     for name, case in (("a point that fails", a_point_fails), ("where figures go", published)):
         with tempfile.TemporaryDirectory(prefix="fluxmq-bench-") as folder:
             tap.run(name, case, folder)
