@@ -160,6 +160,8 @@ enum outcome broker_start(struct broker *b)
     enum outcome o = flusher_start(b, broker_config(b)->busy_poll_ns);
     if (o == OUT_OK)
         o = cleaner_start(b);
+    if (o == OUT_OK)
+        o = mover_start(b);
     return o == OUT_OK ? control_start(b) : o;
 }
 
@@ -167,6 +169,7 @@ enum outcome broker_stop(struct broker **broker)
 {
     struct broker *b = *broker;
     control_stop(b);
+    mover_stop(b);
     cleaner_stop(b);
     flusher_stop(b);
     bool together;

@@ -37,7 +37,7 @@ struct partition {
     struct stream *stream;     /* NULL: one on disk */
     struct store *store;       /* of either */
     struct broker *broker;
-    struct broker_dir *dir;    /* where the log is; NULL: in memory */
+    _Atomic(struct broker_dir *) dir; /* where the log is; NULL: in memory */
     _Atomic int32_t leader_epoch;
     _Atomic bool has_ttl;      /* records with times of their own were stored; see partition_ttl */
     _Atomic bool deleted;      /* the topic is gone: requests answer "unknown" */
@@ -53,6 +53,7 @@ struct partition {
     char *gone;                /* where the directory of a deleted one is now */
     int64_t unflushed_ms;      /* control thread: since when records wait for the disk, 0 none do */
     int64_t first_dirty;       /* control thread: compacted up to here */
+    int32_t moves;             /* control thread: to other directories, under way */
     int64_t clean_after_ms;    /* compaction failed: not before this time again */
 };
 
@@ -240,6 +241,17 @@ int broker_dir_count(const struct broker *b);
 const char *broker_dir_path(const struct broker *b, int i);
 bool broker_dir_offline(const struct broker *b, int i);
 int partition_dir(const struct partition *p); /* -1: none, in memory */
+
+/* Control thread: the partition moves to that directory, in the background. OUT_NOT_FOUND: there is
+ * none of that path. */
+MUST enum outcome broker_move(struct partition *p, struct bytes path);
+/* Any: whether it is moving, and how far it is. */
+struct broker_moving {
+    int dir;
+    int64_t bytes, lag; /* copied; records that are missing */
+};
+bool broker_moving(struct partition *p, struct broker_moving *to);
+
 struct broker *broker_self(void); /* the broker of the calling shard */
 int32_t broker_node_id(const struct broker *b);
 /* The metadata log, whose only voter this broker is: the view's. */

@@ -191,6 +191,12 @@ static bool is_busy(const struct cleaner *c, const struct partition *p)
     return false;
 }
 
+bool cleaner_busy(const struct partition *p)
+{
+    const struct cleaner *c = p->broker->cleaner;
+    return c != NULL && is_busy(c, p);
+}
+
 /* Every partition that may be compacted: internal offsets too, whatever is on disk. */
 static bool next_partition(const struct view *v, size_t *topic, int32_t *index,
                            const struct topic **t, struct partition **p)
@@ -252,7 +258,7 @@ static struct partition *choose(struct cleaner *c, int64_t now_ms, struct log_di
     int32_t index = 0;
     while (next_partition(v, &topic, &index, &t, &p)) {
         struct log_dirt d;
-        if (now_ms < p->clean_after_ms || is_busy(c, p) ||
+        if (now_ms < p->clean_after_ms || p->moves > 0 || is_busy(c, p) ||
             log_dirt(p->log, p->first_dirty, now_ms, &d) != OUT_OK)
             continue;
         int64_t all = d.clean_bytes + d.dirty_bytes;

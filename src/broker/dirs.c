@@ -188,10 +188,25 @@ static enum outcome look_into(struct broker *b, struct broker_dir *d)
     return o;
 }
 
+/* Before anything is looked for. */
+static enum outcome end_moves(struct broker *b)
+{
+    const char *paths[CONFIG_LOG_DIRS];
+    size_t count = 0;
+    for (int i = 0; i < b->data_dir_count; i++) {
+        if (!atomic_load(&b->dirs[i].offline))
+            paths[count++] = b->dirs[i].path;
+    }
+    return logdir_moves_end(paths, count, count == (size_t)b->data_dir_count);
+}
+
 enum outcome dirs_scan(struct broker *b)
 {
     b->home->id = meta_directory_id(b->meta);
     int online = 0;
+    enum outcome ended = end_moves(b);
+    if (ended != OUT_OK && !disk_trouble(ended))
+        return ended;
     for (int i = 0; i < b->data_dir_count; i++) {
         struct broker_dir *d = &b->dirs[i];
         if (atomic_load(&d->offline))

@@ -39,14 +39,9 @@ static void ttl_path(const struct partition *p, char *path)
     strncat(path, "/" TTL_FILE, LOG_PATH_MAX - strlen(path) - 1);
 }
 
-void partition_ttl(struct partition *p)
+static void make_ttl_file(const struct partition *p)
 {
     char path[LOG_PATH_MAX];
-    if (atomic_load_explicit(&p->has_ttl, memory_order_relaxed))
-        return;
-    atomic_store(&p->has_ttl, true);
-    if (p->log == NULL)
-        return;
     ttl_path(p, path);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || fsync(fd) != 0)
@@ -60,6 +55,21 @@ void partition_ttl(struct partition *p)
     if (fd >= 0)
         close(fd);
     errno = 0;
+}
+
+void partition_ttl(struct partition *p)
+{
+    if (atomic_load_explicit(&p->has_ttl, memory_order_relaxed))
+        return;
+    atomic_store(&p->has_ttl, true);
+    if (p->log != NULL)
+        make_ttl_file(p);
+}
+
+void partition_ttl_file(struct partition *p)
+{
+    if (atomic_load(&p->has_ttl))
+        make_ttl_file(p);
 }
 
 static enum log_codec codec_of(const char *name)
@@ -228,6 +238,27 @@ enum outcome logs_open(struct broker *b, struct partition *p, const struct topic
     p->store = log_store(p->log);
     atomic_store(&p->leader_epoch, log_epoch_latest(p->log));
     return OUT_OK;
+}
+
+void logs_unique_path(const struct partition *p, const struct broker_dir *d, const char *suffix,
+                      char path[static LOG_PATH_MAX])
+{
+    struct uuid id = uuid_random();
+    snprintf(path, LOG_PATH_MAX, "%s/%.*s-%d.%02x%02x%02x%02x%s", d->path, (int)p->topic.size,
+             (const char *)p->topic.at, (int)p->index, id.b[0], id.b[1], id.b[2], id.b[3], suffix);
+}
+
+enum outcome logs_open_copy(struct partition *p, struct broker_dir *d, const char *path,
+                            struct log **copy)
+{
+    struct broker *b = p->broker;
+    const struct topic *t = view_topic_by_id(b->view, &p->topic_id);
+    struct log_open what = {.path = path, .topic_id = p->topic_id, .was = LOG_UNCLEAN,
+                            .now_ms = os_wall_ms(), .failed = dir_fails, .context = d};
+    if (t == NULL)
+        return fail(OUT_NOT_FOUND, "the topic is gone");
+    fill_options(b, &t->config, &what.options);
+    return log_open(&what, copy);
 }
 
 /* A few hundred partitions in a commit. */

@@ -9,6 +9,7 @@
 
 struct flusher;
 struct cleaner;
+struct mover;
 
 /* One log directory. */
 struct broker_dir {
@@ -54,6 +55,7 @@ struct broker {
     bool started;
     _Atomic bool stopping;
     struct flusher *flusher;
+    struct mover *mover;
     struct cleaner *cleaner;  /* NULL: log.cleaner.enable=false */
     struct shard_timer memory; /* retention of topics in memory */
     struct shard_timer retention, checkpoint, report, flush_due;
@@ -116,6 +118,13 @@ MUST enum outcome logs_open(struct broker *b, struct partition *p,
 MUST enum outcome logs_tell_places(struct broker *b);
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
 void logs_delete(struct partition *p);
+/* A name of its own for the partition's directory in `d`. */
+void logs_unique_path(const struct partition *p, const struct broker_dir *d, const char *suffix,
+                      char path[static LOG_PATH_MAX]);
+/* A second log of the partition, at a path in `d`. */
+MUST enum outcome logs_open_copy(struct partition *p, struct broker_dir *d, const char *path,
+                                 struct log **copy);
+void partition_ttl_file(struct partition *p); /* made anew where the partition is now */
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);
 MUST enum outcome logs_close(struct broker *b, bool *together);
@@ -144,6 +153,11 @@ void cleaner_begin(struct broker *b);
 /* Control thread: of a partition that is deleted; another one may have its name. */
 void cleaner_forget(struct partition *p);
 void cleaner_stop(struct broker *b);
+bool cleaner_busy(const struct partition *p); /* control thread */
+
+/* move.c: as the cleaner */
+MUST enum outcome mover_start(struct broker *b);
+void mover_stop(struct broker *b);
 
 /* create.c */
 void creations_free(struct broker *b);

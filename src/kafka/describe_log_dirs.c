@@ -12,10 +12,22 @@
 #define TOPIC struct describe_log_dirs_response_results_topics
 #define PART struct describe_log_dirs_response_results_topics_partitions
 
+/* One that moves to this directory. */
+static void add_future(TOPIC *out, struct partition *p, int dir)
+{
+    struct broker_moving to;
+    if (broker_moving(p, &to) && to.dir == dir)
+        out->partitions[out->partitions_count++] =
+            (PART){.partition_index = p->index, .partition_size = to.bytes,
+                   .offset_lag = to.lag, .is_future_key = true};
+}
+
 static void add_part(TOPIC *out, const struct topic *t, int32_t index, int dir)
 {
     struct store_stat stat;
-    const struct partition *p = topic_partition(t, index);
+    struct partition *p = topic_partition(t, index);
+    if (p != NULL && p->log != NULL && partition_dir(p) != dir)
+        add_future(out, p, dir);
     if (p == NULL || partition_dir(p) != dir) /* those in memory are in no directory */
         return;
     store_stat(p->store, &stat);

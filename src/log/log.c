@@ -138,6 +138,12 @@ static void log_free(struct log *l)
     pthread_mutex_destroy(&l->open_lock);
     pthread_mutex_destroy(&l->flush_lock);
     pthread_mutex_destroy(&l->layout_lock);
+    while (l->left != NULL) {
+        struct left_path *next = l->left->next;
+        free(l->left->path);
+        free(l->left);
+        l->left = next;
+    }
     free(l->path);
     free(l);
 }

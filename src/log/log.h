@@ -112,6 +112,20 @@ MUST enum outcome log_delete_finish(const char *path);
  * held stay good. */
 void log_retire(struct log *l);
 
+/* Moving to another directory beside appends and reads: `copy` is a log opened there, at a path of
+ * its own, to which log_copy brings records until few are left (*left: 0 none, 1 few). Then
+ * log_move copies the rest while appends wait and puts the copy in the place of `l`; its path is
+ * `path` now, and what it left is at `aside`, to be removed. A failure leaves `l` as it was, or
+ * offline; *copy is NULL when it was taken over. Not beside compaction and retention. */
+struct log_moved {
+    const char *path, *aside;
+    void *context; /* of log_open's `failed`, from now on */
+    int64_t now_ms;
+};
+MUST enum outcome log_copy(struct log *l, struct log *copy, size_t most, int64_t now_ms,
+                           size_t *left);
+MUST enum outcome log_move(struct log *l, struct log **copy, const struct log_moved *to);
+
 struct store *log_store(struct log *l);
 struct uuid log_topic_id(const struct log *l);
 const char *log_path(const struct log *l);
@@ -460,6 +474,13 @@ struct logdir_partition {
 /* The partition directories in `dir`, malloc'ed and sorted. Removes `-delete` directories for
  * good and leaves `-stray` and `-future` ones alone. Others that are no partition are ignored. */
 MUST enum outcome logdir_partitions(const char *dir, struct logdir_partition **list, size_t *count);
+
+/* At the start, of all log directories at once: what a crash left of moves. A partition whose names
+ * were being changed is where it was when it is nowhere else, copies are removed. `whole`: all
+ * directories are there, so what is not found is nowhere. */
+#define LOGDIR_MOVED "-moved"
+#define LOGDIR_FUTURE "-future"
+MUST enum outcome logdir_moves_end(const char *const *dirs, size_t count, bool whole);
 
 /* Writes `text` to DIR/NAME so that after a crash it is there whole or not at all. */
 MUST enum outcome logdir_file_write(const char *dir, const char *name, struct bytes text);

@@ -38,10 +38,17 @@ struct deleted {
     int64_t at_ms;
 };
 
+/* A directory that the log was in; segments that readers hold may point to its name. */
+struct left_path {
+    struct left_path *next;
+    char *path;
+};
+
 struct log {
     struct store store;
     const struct log_io *io;
     char *path;
+    struct left_path *left;
     void (*failed)(void *context); /* NULL: nobody is told */
     void *failed_context;
     struct uuid topic_id;

@@ -13,13 +13,14 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "faults"), os.path.join(HERE, "..", "harness")]
 
 import run as faults  # noqa: E402  (tests/faults/run.py)
 from broker import DEFAULT_BIN, FluxMQ, Kafka, wait_until  # noqa: E402
-from client import Client, batch, records  # noqa: E402
+from client import Client, Lost, batch, records  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 STORAGE_ERROR, NO_LEADER = 56, 5
@@ -454,6 +455,245 @@ def last_disk_fails(options, folder, shim):
             w.broker.close()
 
 
+def move(w, topic, index, to):
+    """The error code of a wish to have a partition in a directory, given by number or path."""
+    answer = w.client.call("AlterReplicaLogDirs", 2, {"dirs": [{
+        "path": to if isinstance(to, str) else w.dirs[to], "topics": [{"name": topic, "partitions": [index]}]}]})
+    return answer["results"][0]["partitions"][0]["errorCode"]
+
+
+def moved(w, topic, index, to, seconds=30):
+    wait_until(lambda: w.home(topic, index) == to and not leftovers(w), seconds, f"{topic}-{index} in {w.dirs[to]}")
+
+
+def leftovers(w):
+    return [n for d in w.dirs if os.path.isdir(d) for n in os.listdir(d)
+            if n.endswith(("-future", "-moved", "-delete"))]
+
+
+def moves(options, folder, _):
+    """A partition is moved there and back: its records, offsets, start, settings of its own stay, and it is written
+    to as before; after a clean stop and after SIGKILL it is where it was moved."""
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 3, {"segment.bytes": "1048576"})
+        wanted = [os.urandom(20000) for _ in range(200)]
+        for value in wanted:
+            w.client.produce("t", 0, batch([value]))
+        w.client.call("DeleteRecords", 2, {"timeoutMs": 5000, "topics": [{"name": "t", "partitions": [
+            {"partitionIndex": 0, "offset": 7}]}]})
+        pid, epoch = w.client.producer_id()
+        w.client.produce("t", 0, batch([b"a"], pid, epoch, 0))
+        home = w.home("t", 0)
+        away = (home + 1) % 3
+        assert move(w, "t", 0, home) == 0
+        assert move(w, "t", 0, away) == 0
+        moved(w, "t", 0, away)
+        assert w.client.produce("t", 0, batch([b"b"], pid, epoch, 1)) == 201
+        assert w.client.produce("t", 0, batch([b"b"], pid, epoch, 1)) == 201  # it is known there
+        wanted = [*wanted[7:], b"a", b"b"]
+
+        def same():
+            assert w.home("t", 0) == away
+            assert w.client.ends("t", 3, -2)[0] == 7 and w.client.ends("t", 3)[0] == 7 + len(wanted)
+            got, at = [], 7
+            while at < 7 + len(wanted):
+                code, _, data = w.client.fetch("t", {0: at}, 100)[0]
+                assert code == 0
+                values = [(offset, value) for offset, value, _, _ in records(data)]
+                got += [value for _, value in values]
+                at = values[-1][0] + 1
+            assert got == wanted
+            assert w.described()[w.dirs[away]][3]["t", 0] > 3800000
+        same()
+        for how in ("kill", "stop"):
+            w.restart(how)
+            same()
+            wanted.append(how.encode())
+            w.client.produce("t", 0, batch([wanted[-1]]))
+        assert move(w, "t", 0, home) == 0
+        moved(w, "t", 0, home)
+        away = home
+        same()
+        w.client.call("DeleteTopics", 4, {"topicNames": ["t"], "timeoutMs": 10000})
+        wait_until(lambda: not any(w.partitions(d) for d in range(3)), 10, "all is deleted")
+        w.broker.end_well()
+    finally:
+        w.broker.close()
+
+
+def move_refused(options, folder, _):
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 1)
+        w.client.create_topic("m", 1, {"storage.class": "memory"})
+        assert move(w, "t", 0, "/nowhere") == 57
+        assert move(w, "t", 0, "relative") == 57
+        assert move(w, "t", 1, 0) == 3 and move(w, "no", 0, 0) == 3 and move(w, "no", 0, "/nowhere") == 57
+        assert move(w, "m", 0, 1) == 42
+        w.client.close()
+        assert w.broker.stop() == 0
+        gone = (w.home("t", 0) + 1) % 2 + 1 if w.home("t", 0) == 0 else 3 - w.home("t", 0)
+        os.rename(w.dirs[gone], w.dirs[gone] + ".away")
+        with open(w.dirs[gone], "w", encoding="ascii"):
+            pass
+        w.start()
+        assert move(w, "t", 0, gone) == STORAGE_ERROR
+    finally:
+        w.broker.close()
+
+
+def a_groups_partition_moves(options, folder, _):
+    """Its coordinator goes on where the partition is, and so does a fetch that waits."""
+    w = World(options, folder).start()
+    try:
+        w.client.create_topic("t", 3)
+        assert wait_until(lambda: commit(w, "g", 1) == 0, 20, "a coordinator")
+        name, index = "__consumer_offsets", java_hash("g") % 50
+        w.client.produce("t", 0, batch([b"first"]))
+        to = (w.home(name, index) + 1) % 3, (w.home("t", 0) + 1) % 3
+        waiting = threading.Thread(target=lambda: got.append(Client(w.broker.port).fetch("t", {0: 1}, 20000)[0]))
+        got = []
+        waiting.start()
+        assert move(w, name, index, to[0]) == 0 and move(w, "t", 0, to[1]) == 0
+        moved(w, name, index, to[0])
+        moved(w, "t", 0, to[1])
+        assert commit(w, "g", 2) == 0 and committed(w, "g") == (0, 2)
+        w.client.produce("t", 0, batch([b"second"]))
+        waiting.join(10)
+        assert [v for _, v, _, _ in records(got[0][2])] == [b"second"]
+        for how, value in (("kill", 3), ("stop", 4)):
+            w.restart(how)
+            wait_until(lambda value=value: committed(w, "g") == (0, value - 1), 20, "what was committed")
+            assert commit(w, "g", value) == 0 and w.home(name, index) == to[0]
+        w.broker.end_well()
+    finally:
+        w.broker.close()
+
+
+class Busy(threading.Thread):
+    """Writes numbers to a partition, as fast as it is answered, and notes what was acknowledged."""
+
+    def __init__(self, w, topic):
+        super().__init__()
+        self.w, self.topic, self.ending, self.acknowledged, self.trouble = w, topic, False, [], None
+
+    def run(self):
+        client = Client(self.w.broker.port)
+        try:
+            number = 0
+            while not self.ending:
+                assert client.produce(self.topic, 0, batch([b"%d" % number + bytes(2000)])) >= number
+                self.acknowledged.append(number)
+                number += 1
+        except Lost:
+            pass
+        except Exception as problem:  # noqa: BLE001
+            self.trouble = problem
+        finally:
+            client.close()
+
+
+def numbers_of(w, topic):
+    got, at = [], 0
+    while True:
+        code, mark, data = w.client.fetch(topic, {0: at}, 100)[0]
+        assert code == 0
+        for offset, value, _, _ in records(data):
+            got.append(int(value.rstrip(b"\0")))
+            at = offset + 1
+        if at >= mark:
+            return got
+
+
+def moves_while_written(options, folder, _):
+    """Nobody who writes or reads sees an error, and nothing is lost, doubled or out of order."""
+    w = World(options, folder).start()
+    writer = Busy(w, "t")
+    try:
+        w.client.create_topic("t", 1, {"segment.bytes": "1048576"})
+        writer.start()
+        for _ in range(4):
+            before = len(writer.acknowledged)
+            wait_until(lambda before=before: len(writer.acknowledged) > before + 300 or writer.trouble, 30, "records")
+            to = (w.home("t", 0) + 1) % 3
+            assert move(w, "t", 0, to) == 0
+            moved(w, "t", 0, to)
+            assert w.values("t", 0)[0] == 0
+        writer.ending = True
+        writer.join()
+        assert writer.trouble is None, writer.trouble
+        assert numbers_of(w, "t") == writer.acknowledged
+        w.restart()
+        assert numbers_of(w, "t") == writer.acknowledged
+        assert not w.says("ERROR"), w.says("ERROR")
+        w.broker.end_well()
+    finally:
+        writer.ending = True
+        writer.join()
+        w.broker.close()
+
+
+def killed_while_moving(options, folder, _):
+    """SIGKILL at any moment of a move: one good copy, everything that was acknowledged in it, nothing left behind."""
+    w = World(options, folder)
+    homes = set()
+    for number in range(12):
+        w.start()
+        topic = f"t{number}"
+        w.client.create_topic(topic, 1, {"segment.bytes": "1048576"})
+        for _ in range(10):
+            w.client.produce(topic, 0, batch([b"-1" + bytes(400000)]))
+        writer = Busy(w, topic)
+        writer.start()
+        wait_until(lambda writer=writer: len(writer.acknowledged) > 20 or writer.trouble, 30, "records")
+        before = w.home(topic, 0)
+        to = (before + 1) % 3
+        assert move(w, topic, 0, to) == 0
+        if number % 3 > 0:
+            wait_until(lambda to=to, topic=topic: any(n.startswith(topic + "-0") for n in os.listdir(w.dirs[to])), 10,
+                       "it begins")
+        if number % 3 > 1:
+            wait_until(lambda to=to, topic=topic: f"{topic}-0" in os.listdir(w.dirs[to]), 10, "it ends")
+        w.broker.kill()
+        writer.join()
+        w.client.close()
+        assert writer.trouble is None, writer.trouble
+        w.start()
+        home = w.home(topic, 0)
+        assert home in (before, to) and not leftovers(w), (home, before, to, leftovers(w))
+        homes.add(home == to)
+        got = [n for n in numbers_of(w, topic) if n >= 0]
+        assert got[:len(writer.acknowledged)] == writer.acknowledged
+        assert got == list(range(len(got)))
+        assert w.code(topic, 0) == 0
+        w.client.close()
+        assert w.broker.stop() == 0
+    assert homes == {True, False}
+
+
+def between_the_names(options, folder, _):
+    """The moment between the two renames, made by hand: the old copy counts, or the new one when it has its name."""
+    for named in (False, True):
+        w = World(options, os.path.join(folder, str(named))).start()
+        try:
+            w.client.create_topic("t", 1)
+            for value in (b"one", b"two"):
+                w.client.produce("t", 0, batch([value]))
+            home = w.home("t", 0)
+            to = (home + 1) % 3
+            w.client.close()
+            assert w.broker.stop() == 0
+            old = os.path.join(w.dirs[home], "t-0")
+            shutil.copytree(old, os.path.join(w.dirs[to], "t-0" if named else "t-0.12345678-future"))
+            os.rename(old, old + ".12345678-moved")
+            w.start()
+            assert w.home("t", 0) == (to if named else home) and not leftovers(w)
+            assert w.values("t", 0) == (0, [b"one", b"two"])
+        finally:
+            w.broker.close()
+
+
 def as_kafka(options, folder, dirs):
     """A Kafka on directories that may be formatted already."""
     if os.path.exists(os.path.join(dirs[0], "meta.properties")):
@@ -495,7 +735,8 @@ def kafka_there_and_back(options, folder, _):
             assert w.broker.stop() in (0, 143)
 
 
-CASES = [placed_evenly, found_again, one_is_missing, emptied, moved_by_hand, in_two_places, not_ours, metadata_apart,
+CASES = [moves, move_refused, a_groups_partition_moves, moves_while_written, killed_while_moving, between_the_names,
+         placed_evenly, found_again, one_is_missing, emptied, moved_by_hand, in_two_places, not_ours, metadata_apart,
          disk_fails, no_ack_for_a_failed_flush, groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
 
 

@@ -40,8 +40,8 @@ SERVED = set("""ApiVersions Metadata Produce Fetch ListOffsets OffsetForLeaderEp
 Heartbeat LeaveGroup OffsetCommit OffsetFetch OffsetDelete DescribeGroups ListGroups DeleteGroups InitProducerId
 CreateTopics DeleteTopics CreatePartitions DeleteRecords DescribeConfigs AlterConfigs IncrementalAlterConfigs
 DescribeCluster DescribeTopicPartitions DescribeLogDirs AddPartitionsToTxn AddOffsetsToTxn EndTxn TxnOffsetCommit
-ElectLeaders AlterPartitionReassignments ListPartitionReassignments DescribeQuorum ListConfigResources
-WriteTxnMarkers DescribeProducers DescribeTransactions ListTransactions""".split())
+AlterReplicaLogDirs ElectLeaders AlterPartitionReassignments ListPartitionReassignments DescribeQuorum
+ListConfigResources WriteTxnMarkers DescribeProducers DescribeTransactions ListTransactions""".split())
 # Versions below these were dropped by Kafka 4 and are served here: tests/probe/old.py is about them.
 DROPPED = {"Fetch": 4, "ListOffsets": 1, "OffsetCommit": 2, "OffsetFetch": 1, "CreateTopics": 2, "DeleteTopics": 1,
            "OffsetForLeaderEpoch": 2, "WriteTxnMarkers": 1, "DescribeConfigs": 1, "DescribeLogDirs": 1}

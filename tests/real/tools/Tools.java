@@ -359,10 +359,17 @@ final class Tools {
             "Reassignment of partition " + topic + "-1 is completed");
         has(Tool.run(command, "--cancel", "--reassignment-json-file", plan.toString()),
             "None of the specified partition reassignments are active");
+        Matcher path = Pattern.compile("\"logDir\":\"([^\"]+)\"").matcher(Tool.run("LogDirsCommand", "--describe"));
+        Tap.truth(path.find(), "a log directory");
+        Path there = json(lines[lines.length - 1].replace("\"any\"", "\"" + path.group(1) + "\""));
+        has(Tool.run(command, "--execute", "--reassignment-json-file", there.toString()),
+            " for replica " + topic + "-1 with broker " + leader.group(1));
+        has(Tool.run(command, "--verify", "--reassignment-json-file", there.toString()),
+            "Reassignment of partition " + topic + "-1 is completed");
         Path wrong = json("{\"version\":1,\"partitions\":[{\"topic\":\"" + topic
             + "\",\"partition\":0,\"replicas\":[98]}]}");
         Tool.fails("98", command, "--execute", "--reassignment-json-file", wrong.toString());
-        for (Path file : new Path[] {topics, plan, wrong}) {
+        for (Path file : new Path[] {topics, plan, there, wrong}) {
             Files.delete(file);
         }
     }
