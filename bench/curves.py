@@ -97,7 +97,7 @@ class Lines:
         for mark in marks(xs, sorted({p[0] for p in points})):
             at = xs.at(mark)
             out.append(f'<path d="M{at:.1f} {top}V{low}" class="grid"/>')
-            out.append(text(at, low + 13, number(mark), anchor="middle"))
+            out.append(text(at, low + 13, number(float(f"{mark:.2g}") if mark >= 1000 else mark), anchor="middle"))
         for mark in ys.ticks(9):
             at = ys.at(mark)
             out.append(f'<path d="M{left} {at:.1f}H{right}" class="grid"/>')
