@@ -210,28 +210,37 @@ static enum outcome open_or_stray(struct log_open *what, struct log **log)
     return log_open(what, log);
 }
 
-enum outcome logs_open(struct broker *b, struct partition *p, const struct topic_config *config,
-                       const struct meta_placement *placement)
+enum outcome logs_place(struct broker *b, struct partition *p, const struct topic_config *config,
+                        const struct meta_placement *placement)
 {
     if (config->memory && !meta_topic_internal(p->topic))
         return open_memory(b, p, config);
-    char path[LOG_PATH_MAX], topic[256];
+    char topic[256];
     snprintf(topic, sizeof topic, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
     enum outcome o = find_dir(b, p, topic, placement);
-    if (o != OUT_OK)
-        return o;
+    if (o == OUT_OK)
+        p->dir->logs++;
+    return o;
+}
+
+enum outcome logs_load(const struct broker *b, struct partition *p,
+                       const struct topic_config *config, _Atomic int64_t *verified)
+{
+    if (p->stream != NULL)
+        return OUT_OK;
+    char path[LOG_PATH_MAX], topic[256];
     const struct broker_dir *d = p->dir;
+    snprintf(topic, sizeof topic, "%.*s", (int)p->topic.size, (const char *)p->topic.at);
     struct log_open what = {.path = path, .topic_id = p->topic_id, .was = d->was,
-                            .now_ms = os_wall_ms(), .failed = dir_fails, .context = p->dir};
+                            .now_ms = os_wall_ms(), .failed = dir_fails, .context = p->dir,
+                            .verified = verified};
     partition_path(p, path);
     what.recovery_point = logdir_offset_of(d->recovery, d->recovery_count, topic, p->index, 0);
     what.start_offset = logdir_offset_of(d->starts, d->start_count, topic, p->index, 0);
     fill_options(b, config, &what.options);
-    o = open_or_stray(&what, &p->log);
+    enum outcome o = open_or_stray(&what, &p->log);
     if (o != OUT_OK)
         return o;
-    p->dir->logs++;
-    note_recovery(b, p);
     ttl_path(p, path);
     atomic_store(&p->has_ttl, access(path, F_OK) == 0);
     errno = 0;
@@ -259,6 +268,17 @@ enum outcome logs_open_copy(struct partition *p, struct broker_dir *d, const cha
         return fail(OUT_NOT_FOUND, "the topic is gone");
     fill_options(b, &t->config, &what.options);
     return log_open(&what, copy);
+}
+
+void logs_loaded(struct broker *b, struct partition *p, enum outcome o, const char *trail)
+{
+    if (o == OUT_OK && p->log != NULL)
+        note_recovery(b, p);
+    if (o == OUT_OK)
+        return;
+    p->dir->logs--;
+    watch_log(WATCH_ERROR, "broker", "partition %.*s-%d is offline: %s", (int)p->topic.size,
+              (const char *)p->topic.at, p->index, trail);
 }
 
 /* A few hundred partitions in a commit. */

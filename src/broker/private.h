@@ -111,9 +111,14 @@ void logs_report_recovery(struct broker *b);
 /* Of the partition's log or stream. */
 MUST enum outcome partition_epoch_begin(struct partition *p, int32_t epoch);
 MUST enum outcome partition_retain(struct partition *p, int64_t now_ms, int32_t *deleted);
-MUST enum outcome logs_open(struct broker *b, struct partition *p,
-                            const struct topic_config *config,
-                            const struct meta_placement *placement);
+/* A log is opened in three steps: its directory (a topic in memory is there then), the files (any
+ * thread; `verified` as in struct log_open), and what came of it is told and counted. */
+MUST enum outcome logs_place(struct broker *b, struct partition *p,
+                             const struct topic_config *config,
+                             const struct meta_placement *placement);
+MUST enum outcome logs_load(const struct broker *b, struct partition *p,
+                            const struct topic_config *config, _Atomic int64_t *verified);
+void logs_loaded(struct broker *b, struct partition *p, enum outcome o, const char *trail);
 /* At the start: the metadata is told where partitions really are. */
 MUST enum outcome logs_tell_places(struct broker *b);
 void logs_configure(struct broker *b, struct partition *p, const struct topic_config *config);
@@ -128,6 +133,9 @@ void partition_ttl_file(struct partition *p); /* made anew where the partition i
 void logs_stray(struct broker *b);
 MUST enum outcome logs_checkpoint(struct broker *b);
 MUST enum outcome logs_close(struct broker *b, bool *together);
+
+/* open.c: the start, of partitions that have been placed; those that can't be opened become NULL */
+MUST enum outcome logs_open_all(struct broker *b, struct view *v);
 
 /* control.c */
 void control_reload(struct mail *mail); /* broker.reload */

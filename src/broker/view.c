@@ -87,7 +87,8 @@ static bool any_offline(const struct topic *t)
     return false;
 }
 
-/* The partition of the topic before, or a new one with its log opened (NULL in it: offline). */
+/* The partition of the topic before, or a new one with its log opened (NULL in it: offline). At the
+ * start logs are opened later, all at once. */
 static struct partition *get_partition(struct broker *b, const struct topic *before,
                                        const struct topic *t, int32_t index)
 {
@@ -106,13 +107,21 @@ static struct partition *get_partition(struct broker *b, const struct topic *bef
     p = partition_new(b, t->name, &t->id, index);
     if (p == NULL)
         return NULL;
-    enum outcome o = logs_open(b, p, &t->config, t->meta->partitions[index].placement);
+    enum outcome o = logs_place(b, p, &t->config, t->meta->partitions[index].placement);
+    if (o != OUT_OK) {
+        watch_log(WATCH_ERROR, "broker", "partition %.*s-%d is offline: %s", (int)t->name.size,
+                  (const char *)t->name.at, index, outcome_trail());
+        partition_drop(p);
+        return NULL;
+    }
+    if (b->view == NULL)
+        return p;
+    o = logs_load(b, p, &t->config, NULL);
+    if (o == OUT_IO && b->data_dir_count > 1)
+        dir_fails(p->dir);
+    logs_loaded(b, p, o, outcome_trail());
     if (o == OUT_OK)
         return p;
-    if (o == OUT_IO && p->dir != NULL && b->data_dir_count > 1)
-        dir_fails(p->dir);
-    watch_log(WATCH_ERROR, "broker", "partition %.*s-%d is offline: %s", (int)t->name.size,
-              (const char *)t->name.at, index, outcome_trail());
     partition_drop(p);
     return NULL;
 }
@@ -156,10 +165,23 @@ static struct topic *make_topic(struct broker *b, const struct view *from,
     t->partition_count = meta->partition_count;
     for (int32_t i = 0; i < t->partition_count; i++) {
         t->partitions[i] = get_partition(b, before, t, i);
-        if (t->partitions[i] != NULL)
+        if (t->partitions[i] != NULL && b->view != NULL)
             lead(t->partitions[i], meta->partitions[i].leader_epoch);
     }
     return t;
+}
+
+/* At the start. */
+static enum outcome open_all(struct broker *b, struct view *v)
+{
+    enum outcome o = logs_open_all(b, v);
+    for (size_t i = 0; o == OUT_OK && i < v->topic_count; i++) {
+        const struct topic *t = v->topics[i];
+        for (int32_t k = 0; k < t->partition_count; k++)
+            if (t->partitions[k] != NULL)
+                lead(t->partitions[k], t->meta->partitions[k].leader_epoch);
+    }
+    return o;
 }
 
 static_assert(sizeof(struct config_pair) == sizeof(struct meta_pair), "pairs are the same");
@@ -202,6 +224,11 @@ enum outcome view_make(struct broker *b, const struct view *from, struct view **
     if (!memory) {
         view_free(v);
         return fail(OUT_NO_MEMORY, "make a view of the topics");
+    }
+    enum outcome o = b->view == NULL ? open_all(b, v) : OUT_OK;
+    if (o != OUT_OK) {
+        view_free(v);
+        return o;
     }
     *out = v;
     return OUT_OK;

@@ -113,6 +113,7 @@ static void settle_cleaner(struct config *c)
 {
     c->cleaner_enable = truth(c, "log.cleaner.enable");
     c->cleaner_threads = (int32_t)number(c, "log.cleaner.threads");
+    c->recovery_threads = (int32_t)number(c, "num.recovery.threads.per.data.dir");
     c->cleaner_backoff_ms = number(c, "log.cleaner.backoff.ms");
     c->cleaner_key_bytes = number(c, "log.cleaner.dedupe.buffer.size");
     c->cleaner_key_load = fraction(c, "log.cleaner.io.buffer.load.factor");

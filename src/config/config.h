@@ -122,6 +122,7 @@ struct config {
     /* compaction */
     bool cleaner_enable;
     int32_t cleaner_threads;
+    int32_t recovery_threads; /* for each log directory */
     int64_t cleaner_backoff_ms, cleaner_key_bytes;
     double cleaner_key_load, cleaner_bytes_per_second;
     /* groups */

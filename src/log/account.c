@@ -78,7 +78,7 @@ enum outcome log_epoch_begin(struct log *l, int32_t epoch)
     if (o == OUT_OK)
         o = epochs_assign(&l->epochs, epoch, atomic_load(&l->end_offset), &changed);
     if (o == OUT_OK && changed)
-        o = log_save_epochs(l);
+        epochs_save_later(&l->epochs, atomic_load(&l->end_offset));
     pthread_mutex_unlock(&l->append_lock);
     return o;
 }

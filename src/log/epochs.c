@@ -52,6 +52,12 @@ enum outcome epochs_assign(struct epochs *e, int32_t epoch, int64_t offset, bool
     return OUT_OK;
 }
 
+void epochs_save_later(struct epochs *e, int64_t offset)
+{
+    e->unsaved_from = e->unsaved ? MIN(e->unsaved_from, offset) : offset;
+    e->unsaved = true;
+}
+
 bool epochs_cut_start(struct epochs *e, int64_t offset)
 {
     ptrdiff_t first = epochs_at_offset(e, offset);
@@ -121,6 +127,7 @@ enum outcome epochs_save(struct epochs *e, const struct log_io *io, const char *
         o = fail(outcome_of_errno(errno), "rename %s", tmp);
     free(text);
     e->unsaved = o != OUT_OK;
+    e->unsaved_from = -1;
     if (o == OUT_OK) {
         e->unsynced = true;
         e->differs = false;

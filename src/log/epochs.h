@@ -19,13 +19,18 @@ struct epochs {
     atomic_int latest;  /* -1: none */
     bool differs;       /* from what was last read or written */
     bool unsynced;      /* the file was written but not flushed */
-    bool unsaved;       /* the next flush writes it: the disk was full, or it can wait */
+    bool unsaved;         /* not all is in the file ... */
+    int64_t unsaved_from; /* ... which a flush of records from here on writes: without records an
+                           * epoch is nothing, and the next open cuts it off */
 };
 
 void epochs_fini(struct epochs *e);
 
 /* Notes that `epoch` begins at `offset`: entries at or above either go. *changed: needs saving. */
 MUST enum outcome epochs_assign(struct epochs *e, int32_t epoch, int64_t offset, bool *changed);
+
+/* What changed from `offset` on is written with the first records there. */
+void epochs_save_later(struct epochs *e, int64_t offset);
 
 /* The log begins / ends at `offset` now. */
 bool epochs_cut_start(struct epochs *e, int64_t offset);

@@ -71,7 +71,7 @@ static enum outcome flush_names(struct log *l)
     char path[LOG_PATH_MAX];
     enum outcome o = OUT_OK;
     pthread_mutex_lock(&l->append_lock);
-    if (l->epochs.unsaved)
+    if (l->epochs.unsaved && l->epochs.unsaved_from < atomic_load(&l->end_offset))
         o = epochs_save(&l->epochs, l->io, l->path);
     bool epochs = l->epochs.unsynced, names = l->dir_unsynced || epochs;
     if (o == OUT_OK)

@@ -160,6 +160,7 @@ static enum outcome log_new(const struct log_open *what, struct log **log)
     l->io = what->io == NULL ? &log_io_kernel : what->io;
     l->failed = what->failed;
     l->failed_context = what->context;
+    l->verified = what->verified;
     l->epochs.latest = -1;
     l->producers.first_open_offset = INT64_MAX;
     l->first_open_offset = INT64_MAX;
@@ -208,6 +209,7 @@ enum outcome log_open(const struct log_open *what, struct log **log)
         log_free(l);
         return outcome_add(o, "open log %s", what->path);
     }
+    l->verified = NULL;
     l->jitter_ms = log_jitter(l, l->active->base_offset);
     if (what->options.preallocate)
         segment_allocate(l->active, what->options.segment_bytes);
@@ -223,7 +225,9 @@ static enum outcome save_all(struct log *l)
     if (atomic_load(&l->offline))
         return OUT_OFFLINE;
     pthread_mutex_lock(&l->append_lock);
-    enum outcome o = l->changed && l->epochs.differs ? log_save_epochs(l) : OUT_OK;
+    const struct epochs *e = &l->epochs;
+    bool without_records = e->unsaved && e->unsaved_from >= end;
+    enum outcome o = l->changed && e->differs && !without_records ? log_save_epochs(l) : OUT_OK;
     pthread_mutex_unlock(&l->append_lock);
     if (o == OUT_OK)
         o = log_flush_op(&l->store, &flushed);

@@ -82,6 +82,7 @@ struct log_open {
      * log's locks, with the reason in the trail. NULL: nobody is told. */
     void (*failed)(void *context);
     void *context;
+    _Atomic int64_t *verified; /* grows by the bytes that the open verifies; NULL: nobody looks */
 };
 
 struct log;

@@ -51,6 +51,7 @@ struct log {
     struct left_path *left;
     void (*failed)(void *context); /* NULL: nobody is told */
     void *failed_context;
+    _Atomic int64_t *verified;     /* while it is opened */
     struct uuid topic_id;
     struct log_recovered recovered;
     pthread_mutex_t append_lock, open_lock, flush_lock, layout_lock;

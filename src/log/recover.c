@@ -58,6 +58,8 @@ enum outcome recover_segment(struct log *l, struct segment *s, int64_t *next_off
         l->epochs.unsynced |= changed;
         segment_note_batch(s, &b, good, log_opts(l)->index_interval_bytes);
         good = scan.position;
+        if (l->verified != NULL)
+            atomic_fetch_add_explicit(l->verified, (int64_t)b.size, memory_order_relaxed);
         *next_offset = b.last_offset + 1;
     }
     scan_fini(&scan);
@@ -287,7 +289,7 @@ static enum outcome recover_state(struct log *l, struct opening *op)
     if (l->epochs.unsynced && found)
         o = epochs_save(&l->epochs, l->io, l->path);
     else if (l->epochs.unsynced && l->epochs.differs)
-        l->epochs.unsaved = true;
+        epochs_save_later(&l->epochs, op->end_offset);
     if (o != OUT_OK)
         return o;
     int64_t limit = MIN(op->recovered_from, op->end_offset);

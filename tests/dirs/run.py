@@ -10,6 +10,7 @@ run.py [--bin FILE] [--kafka] [case...]
 import argparse
 import errno
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -735,9 +736,45 @@ def kafka_there_and_back(options, folder, _):
             assert w.broker.stop() in (0, 143)
 
 
+def opened_side_by_side(options, folder, _):
+    """After a kill, however many threads open the logs, the same is found; one that can't be opened is alone."""
+    w = World(options, os.path.join(folder, "w"), dirs=("a",), settings={"flush.mode": "none"}).start()
+    for topic in ("p", "q"):
+        w.client.create_topic(topic, 12)
+        for index in range(12):
+            for n in range(index + 3):
+                assert w.client.produce(topic, index, batch([b"%d-%d" % (index, n)])) == n
+    w.client.close()
+    w.broker.kill()
+
+    def log(topic, index):
+        return os.path.join(w.dirs[0], f"{topic}-{index}", "0" * 20 + ".log")
+    os.truncate(log("p", 5), os.path.getsize(log("p", 5)) - 3)  # the last batch is torn
+    os.remove(log("q", 7))
+    os.mkdir(log("q", 7))
+    saved, found = shutil.copytree(w.dirs[0], folder + "-saved"), []
+    for threads in (1, 2, 7):
+        shutil.rmtree(w.dirs[0])
+        shutil.copytree(saved, w.dirs[0])
+        w.broker.settings["num.recovery.threads.per.data.dir"] = threads
+        w.start()
+        found.append({(t, i): w.values(t, i) for t in ("p", "q") for i in range(12) if (t, i) != ("q", 7)})
+        assert w.code("q", 7) != 0 and w.code("q", 8) == 0
+        with open(w.broker.log, encoding="utf-8") as text:
+            assert re.search(r"recovery of p-5: (.|\n)*partition q-7 is offline", text.read())
+        w.client.close()
+        w.broker.kill()
+        os.remove(w.broker.log)
+    assert found[0] == found[1] == found[2]
+    for (topic, index), got in found[0].items():
+        torn = (topic, index) == ("p", 5)
+        assert got == (0, [b"%d-%d" % (index, n) for n in range(index + 3 - torn)]), (topic, index)
+
+
 CASES = [moves, move_refused, a_groups_partition_moves, moves_while_written, killed_while_moving, between_the_names,
-         placed_evenly, found_again, one_is_missing, emptied, moved_by_hand, in_two_places, not_ours, metadata_apart,
-         disk_fails, no_ack_for_a_failed_flush, groups_of_a_failed_disk, last_disk_fails, kafka_there_and_back]
+         placed_evenly, opened_side_by_side, found_again, one_is_missing, emptied, moved_by_hand, in_two_places,
+         not_ours, metadata_apart, disk_fails, no_ack_for_a_failed_flush, groups_of_a_failed_disk, last_disk_fails,
+         kafka_there_and_back]
 
 
 def main():

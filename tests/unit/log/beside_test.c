@@ -134,6 +134,7 @@ void test_a_flush_after_retention_is_one_sync(void)
     log_epoch_end(s.log, 3, &found, &end);
     expect_eq(found, 3);
     expect_eq(end, 140);
+    append(s.log, 101, 20, 100); /* what is saved next is saved whole */
     scratch_close(&s, LOG_CLEAN);
     shell(s.dir, "grep -qx '3 100' leader-epoch-checkpoint");
 }
@@ -239,4 +240,33 @@ void test_a_refused_loan_ends_the_pass(void)
         shell(s.dir, "test -z \"$(ls | grep -E 'swap|cleaned')\"");
         scratch_end();
     }
+}
+
+/* An epoch costs files nothing before it has records, and is on disk with the first of them. */
+void test_an_epoch_is_saved_with_its_first_records(void)
+{
+    struct scratch s;
+    int64_t flushed;
+    begin(&s, 1); /* 40 records of epoch 3, flushed */
+    watch(s.log);
+    expect_eq(log_epoch_begin(s.log, 4), OUT_OK);
+    expect_eq(log_epoch_begin(s.log, 5), OUT_OK);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    expect_eq(names, 0);
+    expect_eq(syncs, 0);
+    append(s.log, 7, 20, 100);
+    expect_eq(log_epoch_begin(s.log, 6), OUT_OK); /* one that never has any */
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
+    expect_eq(flushed, 60);
+    expect_eq(names, 1);
+    watch(NULL);
+    scratch_close(&s, LOG_UNCLEAN);
+    shell(s.dir, "grep -qx '3 0' leader-epoch-checkpoint");
+    shell(s.dir, "grep -qx '5 40' leader-epoch-checkpoint");
+    s.open.recovery_point = 60;
+    scratch_open(&s);
+    expect_eq(log_epoch_at(s.log, 39), 3);
+    expect_eq(log_epoch_at(s.log, 40), 5);
+    expect_eq(log_epoch_latest(s.log), 5);
+    scratch_close(&s, LOG_CLEAN);
 }

@@ -303,20 +303,26 @@ void test_a_full_disk_delays_epochs_and_indexes_but_loses_nothing(void)
     expect_eq(flushed, 6);
     expect_eq(log_epoch_begin(s.log, 7), OUT_OK);
     expect_eq(log_epoch_latest(s.log), 7);
+    expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK); /* it has no records to lose */
+    fault.write_budget = -1;
+    expect_eq(try_append(&s, &done), OUT_OK);
+    fault.write_budget = 0;
     expect_eq(store_flush(log_store(s.log), &flushed), OUT_NO_SPACE);
+    expect_eq(flushed, 6);
     expect(!stat_of(s.log).offline);
     shell(s.dir, "test ! -e 00000000000000000000.timeindex"); /* not half an index */
     s.open.recovery_point = 6; /* a crash now: the segment is trusted, its index built again */
     scratch_close(&s, LOG_UNCLEAN);
     fault.write_budget = -1;
     scratch_open(&s);
-    expect_eq(stat_of(s.log).end_offset, 6);
+    expect_eq(stat_of(s.log).end_offset, 9);
     expect_eq(store_seek(log_store(s.log), NOW, &p), OUT_OK);
     expect_eq(p.offset, 0);
     expect_eq(log_epoch_begin(s.log, 8), OUT_OK);
+    expect_eq(try_append(&s, &done), OUT_OK);
     expect_eq(store_flush(log_store(s.log), &flushed), OUT_OK);
     scratch_close(&s, LOG_CLEAN);
-    shell(s.dir, "grep -q '^8 6$' leader-epoch-checkpoint");
+    shell(s.dir, "grep -q '^8 9$' leader-epoch-checkpoint");
 }
 
 /* A file system of 300 KiB, really full. */
