@@ -90,6 +90,8 @@ def shapes():
     yield "record-length-huge", record(0, b"k", b"v", size=1 << 30) + two, 2
     yield "key-length-huge", varint(10) + b"\0\0\0" + varint(1 << 30) + b"kkv" + two, 2
     yield "key-length-minus-2", varint(7) + b"\0\0\0" + b"\3" + b"\2v\0" + two, 2
+    yield "value-length-huge", varint(10) + b"\0\0\0" + b"\2k" + varint(1 << 30) + b"v" + two, 2
+    yield "value-length-minus-2", varint(7) + b"\0\0\0" + b"\2k" + b"\3" + b"\0" + two, 2
     yield "headers-negative", record(0, b"k", b"v", headers=b"\1") + two, 2
     yield "headers-huge", record(0, b"k", b"v", headers=varint(1 << 20)) + two, 2
     yield "header-key-null", record(0, b"k", b"v", headers=b"\2\1\2x") + two, 2
