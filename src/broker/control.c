@@ -293,16 +293,31 @@ static void woken(struct mail *mail)
     (void)mail; /* the loop looks at `stopping` */
 }
 
-/* The reactors have stopped: whoever waits for them to take over a view is let go. */
+/* Ends at once when the thread does, else after some time. */
+static bool control_ended(struct broker *b)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 10000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return pthread_timedjoin_np(b->control_thread, NULL, &until) == 0;
+}
+
+/* The reactors have stopped: whoever waits for them to take over a view, now or when what it does
+ * (thousands of partitions to make) is done, is let go. */
 void control_stop(struct broker *b)
 {
     struct mail wake = {.deliver = woken};
     if (!b->started)
         return;
-    for (int i = 0; i < b->shard_count; i++)
-        mailbox_deliver(&b->shards[i]->mailbox, INT32_MAX);
     atomic_store(&b->stopping, true);
     shard_post(&b->control, &wake);
-    pthread_join(b->control_thread, NULL);
+    do {
+        for (int i = 0; i < b->shard_count; i++)
+            mailbox_deliver(&b->shards[i]->mailbox, INT32_MAX);
+    } while (!control_ended(b));
     b->started = false;
 }

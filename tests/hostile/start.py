@@ -10,7 +10,7 @@ import sys
 import time
 
 from broker import FluxMQ, free_port, wait_until
-from client import Client, Lost, batch
+from client import Client, Lost, T, batch
 from tap import Skip
 
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 7, -1)
@@ -184,6 +184,27 @@ def running_out_of_descriptors(options, folder):
         broker.close()
 
 
+def stop_while_partitions_are_made(options, folder):
+    """The thread that makes them waits for threads that have ended; nothing is half there afterwards."""
+    broker, count = make(options, folder).start(), 1500
+    try:
+        client = Client(broker.port)
+        wanted = {"name": "many", "numPartitions": count, "replicationFactor": 1, "assignments": [], "configs": []}
+        client.send_frame("CreateTopics", 5, T.encode("CreateTopics", "request", 5, {
+            "timeoutMs": 60000, "validateOnly": False, "topics": [wanted]}))
+        wait_until(lambda: len(os.listdir(broker.data)) > 50, 10, "the first partitions")
+        assert broker.stop(60) == 0, f"it does not end: {broker.tail()}"
+        client.close()
+        broker.start()
+        client = Client(broker.port)
+        topic = client.call("Metadata", 1, {"topics": [{"name": "many"}]})["topics"][0]
+        assert (topic["errorCode"], len(topic["partitions"])) in ((0, count), (3, 0)), topic["errorCode"]
+        client.close()
+        broker.end_well()
+    finally:
+        broker.close()
+
+
 def serves(broker):
     try:
         client = Client(broker.port, 1)
@@ -309,5 +330,5 @@ def quick_start(options, folder):
 CASES = [(name, function) for name, function in list(globals().items()) if name in """
 port_in_use locked_directory unwritable_directory directory_is_a_file another_node another_cluster wrong_setting
 wrong_option wrong_level wrong_file few_descriptors running_out_of_descriptors connection_limit two_listeners
-a_port_taken_meanwhile clean_stop quick_start""".split()]
+a_port_taken_meanwhile clean_stop stop_while_partitions_are_made quick_start""".split()]
 assert sys.version_info >= (3, 9)
