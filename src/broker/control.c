@@ -315,9 +315,11 @@ void control_stop(struct broker *b)
         return;
     atomic_store(&b->stopping, true);
     shard_post(&b->control, &wake);
-    do {
-        for (int i = 0; i < b->shard_count; i++)
+    bool ended = false;
+    while (!ended) {
+        ended = control_ended(b);
+        for (int i = 0; i < b->shard_count; i++) /* its last words, too */
             mailbox_deliver(&b->shards[i]->mailbox, INT32_MAX);
-    } while (!control_ended(b));
+    }
     b->started = false;
 }
