@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sending: the completed requests at the front of a connection, in order, gathered into one call.
- * A file range is copied to be gathered, too, which takes half the CPU of a call of its own; only a
+ * A file range is copied to be gathered, too, which takes less CPU than a call of its own; only a
  * large one goes by sendfile (make bench-trials shows where they meet). What a slow reader does not
  * take waits for the poller, and until then nothing more of that connection is served. A greedy
  * reader gets SEND_MAX in a turn, so that others have theirs.
