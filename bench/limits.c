@@ -11,16 +11,14 @@
  *
  * CPU is that of the side a broker would be (a process of its own), in seconds a GiB.
  */
+#include "machine.h"
+
 #include "base/crc32c.h"
 #include "base/histogram.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,29 +27,11 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 64 };
 
 static struct histogram times;
-
-static NORETURN PRINTF(1, 2) void die(const char *format, ...)
-{
-    va_list list;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fprintf(stderr, ": %s\n", strerror(errno));
-    exit(2);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static double cpu_of(int who)
 {
@@ -76,61 +56,6 @@ static void *room_of(size_t size)
         die("memory");
     memset(at, 0x5a, size);
     return at;
-}
-
-/* ---- sockets: blocking, over loopback ---- */
-
-static int listen_at(struct sockaddr_in *address)
-{
-    socklen_t size = sizeof *address;
-    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    *address = (struct sockaddr_in){.sin_family = AF_INET,
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (s < 0 || bind(s, (struct sockaddr *)address, size) != 0 || listen(s, 64) != 0 ||
-        getsockname(s, (struct sockaddr *)address, &size) != 0)
-        die("listen");
-    return s;
-}
-
-static int no_delay(int s)
-{
-    int yes = 1;
-    if (s < 0 || setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0)
-        die("a connection");
-    return s;
-}
-
-static int dial(const struct sockaddr_in *address)
-{
-    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s >= 0 && connect(s, (const struct sockaddr *)address, sizeof *address) != 0)
-        die("connect");
-    return no_delay(s);
-}
-
-/* false: the peer ended */
-static bool receive(int s, void *to, size_t size)
-{
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = recv(s, (char *)to + got, size - got, 0);
-        if (n < 0 && errno != EINTR)
-            die("recv");
-        if (n == 0)
-            return false;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-static void transmit(int s, const void *from, size_t size)
-{
-    for (size_t sent = 0; sent < size;) {
-        ssize_t n = send(s, (const char *)from + sent, size - sent, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR)
-            die("send");
-        sent += n > 0 ? (size_t)n : 0;
-    }
 }
 
 static void threads(int count, void *(*run)(void *), void *arguments, size_t size)
@@ -165,7 +90,7 @@ static void *sink(void *argument)
         if (pwrite(s->file, room, s->frame, at) != (ssize_t)s->frame)
             die("pwrite");
         at += (off_t)s->frame;
-        transmit(s->socket, reply, s->reply);
+        transmit(s->socket, reply, s->reply, 0);
     }
     free(room);
     free(reply);
@@ -180,7 +105,7 @@ static void *feed(void *argument)
     while (answered < s->frames) {
         while (sent < s->frames && sent - answered < (uint64_t)s->in_flight) {
             memcpy(room, &sent, sizeof sent);
-            transmit(s->socket, room, s->frame);
+            transmit(s->socket, room, s->frame, 0);
             sent++;
         }
         if (!receive(s->socket, reply, s->reply))
@@ -219,7 +144,7 @@ static int do_sink(char **a)
     int count = (int)strtol(a[1], NULL, 10);
     size_t frame = strtoul(a[2], NULL, 10), mib = strtoul(a[5], NULL, 10);
     struct sockaddr_in address;
-    int listener = listen_at(&address);
+    int listener = listen_at(&address, CONNECTIONS_MAX);
     if (count < 1 || count > CONNECTIONS_MAX || frame < 8)
         die("1 to %d connections", CONNECTIONS_MAX);
     for (int i = 0; i < count; i++)
@@ -229,7 +154,7 @@ static int do_sink(char **a)
     pid_t child = fork();
     if (child == 0) {
         for (int i = 0; i < count; i++) {
-            streams[i].socket = no_delay(accept(listener, NULL, NULL));
+            streams[i].socket = accept_from(listener);
             streams[i].file = file_at(a[0], i, O_RDWR | O_CREAT | O_TRUNC);
         }
         threads(count, sink, streams, sizeof streams[0]);
@@ -261,7 +186,7 @@ static void *give(void *argument)
                 die("sendfile");
         }
         if (!s->use_sendfile)
-            transmit(s->socket, room, s->frame);
+            transmit(s->socket, room, s->frame, 0);
     }
     close(s->socket);
     free(room);
@@ -300,7 +225,7 @@ static int do_loopback(char **a)
     int count = (int)strtol(a[1], NULL, 10);
     size_t chunk = strtoul(a[2], NULL, 10), mib = strtoul(a[3], NULL, 10);
     struct sockaddr_in address;
-    int listener = listen_at(&address);
+    int listener = listen_at(&address, CONNECTIONS_MAX);
     if (count < 1 || count > CONNECTIONS_MAX || chunk < 1)
         die("1 to %d connections", CONNECTIONS_MAX);
     for (int i = 0; i < count; i++) {
@@ -314,7 +239,7 @@ static int do_loopback(char **a)
     pid_t child = fork();
     if (child == 0) {
         for (int i = 0; i < count; i++)
-            streams[i].socket = no_delay(accept(listener, NULL, NULL));
+            streams[i].socket = accept_from(listener);
         threads(count, give, streams, sizeof streams[0]);
         exit(0);
     }
@@ -340,18 +265,18 @@ static int do_pingpong(char **a)
     long count = strtol(a[2], NULL, 10);
     uint8_t *out = room_of(request), *in = room_of(reply);
     struct sockaddr_in address;
-    int listener = listen_at(&address);
+    int listener = listen_at(&address, CONNECTIONS_MAX);
     pid_t child = fork();
     if (child == 0) {
-        int s = no_delay(accept(listener, NULL, NULL));
+        int s = accept_from(listener);
         while (receive(s, out, request))
-            transmit(s, in, reply);
+            transmit(s, in, reply, 0);
         exit(0);
     }
     int s = dial(&address);
     for (long i = -count / 10; i < count; i++) {
         int64_t begin = now_ns();
-        transmit(s, out, request);
+        transmit(s, out, request, 0);
         if (!receive(s, in, reply))
             die("the other side ended");
         if (i >= 0)

@@ -24,17 +24,6 @@
 
 enum { BACKLOG = 1024 };
 
-void die(const char *format, ...)
-{
-    int error = errno;
-    va_list list;
-    va_start(list, format);
-    vfprintf(stderr, format, list);
-    va_end(list);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(2);
-}
-
 void trial_skip(const char *reason)
 {
     printf("{\"skipped\": \"%s\"}\n", reason);
@@ -56,13 +45,6 @@ int trial_print(const struct result *r)
         printf(", \"note\": \"%s\"", r->note);
     printf("}\n");
     return r->wrong == 0 ? 0 : 1;
-}
-
-int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 struct cpu cpu_now(int who)
@@ -113,17 +95,12 @@ int word_of(const char *word, const char *const *words)
 
 void side_open(struct side *s)
 {
-    socklen_t size = sizeof s->address;
-    *s = (struct side){.address = {.sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    *s = (struct side){.child = 0};
     s->served = mmap(NULL, sizeof *s->served, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                      -1, 0);
-    s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (s->served == MAP_FAILED || s->listener < 0 ||
-        bind(s->listener, (struct sockaddr *)&s->address, size) != 0 ||
-        listen(s->listener, BACKLOG) != 0 ||
-        getsockname(s->listener, (struct sockaddr *)&s->address, &size) != 0)
-        die("listen");
+    if (s->served == MAP_FAILED)
+        die("memory");
+    s->listener = listen_at(&s->address, BACKLOG);
 }
 
 static struct cpu begun; /* in the child: what its preparations took */
@@ -166,25 +143,14 @@ void side_wait_ready(struct side *s)
         trial_skip(strerror(s->served->skipped));
 }
 
-static int no_delay(int socket)
-{
-    int yes = 1;
-    if (socket < 0 || setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) != 0)
-        die("a connection");
-    return socket;
-}
-
 int side_accept(struct side *s)
 {
-    return no_delay(accept(s->listener, NULL, NULL));
+    return accept_from(s->listener);
 }
 
 int side_dial(struct side *s)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&s->address, sizeof s->address) != 0)
-        die("connect");
-    return no_delay(fd);
+    return dial(&s->address);
 }
 
 void side_end(struct side *s, struct result *r)
@@ -194,32 +160,6 @@ void side_end(struct side *s, struct result *r)
         die("the broker's side failed");
     r->cpu = (struct cpu){s->served->user_s, s->served->sys_s};
     r->wrong += s->served->wrong;
-}
-
-/* ---- sockets ---- */
-
-bool receive(int s, void *to, size_t size)
-{
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = recv(s, (char *)to + got, size - got, 0);
-        if (n < 0 && errno != EINTR)
-            die("recv");
-        if (n == 0)
-            return false;
-        got += n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-void transmit(int s, const void *from, size_t size, int flags)
-{
-    for (size_t sent = 0; sent < size;) {
-        ssize_t n = send(s, (const char *)from + sent, size - sent, MSG_NOSIGNAL | flags);
-        if (n < 0 && errno != EINTR)
-            die("send");
-        sent += n > 0 ? (size_t)n : 0;
-    }
 }
 
 /* ---- the pattern ---- */

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include "../machine.h"
+
 #include "base/cc.h"
 #include "base/histogram.h"
 
@@ -33,13 +35,11 @@ struct result {
     const char *note;              /* NULL: nothing to be said */
 };
 
-NORETURN PRINTF(1, 2) void die(const char *format, ...);
 /* Says in JSON why the way can't be tried here, and ends the program with success. */
 NORETURN void trial_skip(const char *reason);
 /* The line of JSON; the program's status: 0, or 1 when something was wrong. */
 int trial_print(const struct result *r);
 
-int64_t now_ns(void);
 struct cpu cpu_now(int who); /* RUSAGE_SELF, RUSAGE_THREAD */
 struct cpu cpu_since(int who, struct cpu before);
 size_t number(const char *word);
@@ -78,11 +78,6 @@ int side_dial(struct side *s);
 void side_wait_ready(struct side *s);
 /* Waits for the child's end and takes its CPU, and what it found wrong. */
 void side_end(struct side *s, struct result *r);
-
-/* ---- sockets ---- */
-
-bool receive(int s, void *to, size_t size); /* false: the peer ended */
-void transmit(int s, const void *from, size_t size, int flags);
 
 /* ---- bytes that can be checked: each word tells its place ---- */
 

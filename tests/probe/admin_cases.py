@@ -1,15 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Probes of what refused batches leave behind, and of log directories; more.py sends them. """
+from registry import registry
 from txn_cases import Producer, fetch
 
-ALL = []
-
-
-def probe(name):
-    def keep(f):
-        ALL.append((name, f))
-        return f
-    return keep
+ALL, probe = registry()
 
 
 @probe("txn-refused-first")

@@ -2,16 +2,10 @@
 """Probes of what readers see of transactions, and of offsets that are committed in them; more.py sends them. """
 from cases import jg, learn_member, lo
 from driver import T0, batch
+from registry import registry
 from txn_cases import Producer, fetch, producers, wait
 
-ALL = []
-
-
-def probe(name):
-    def keep(f):
-        ALL.append((name, f))
-        return f
-    return keep
+ALL, probe = registry()
 
 
 def history(e, name):

@@ -2,18 +2,12 @@
 """Probes of idempotent producers, and of what compaction leaves of a log; more.py sends them. """
 from cases import fe, lo, pr
 from driver import T0, batch
+from registry import registry
 from txn_cases import Producer, fetch, producers, wait
 
-ALL = []
+ALL, probe = registry()
 LATER = 4102444800000  # behind the time of markers, so that the segment of the older one is closed
 LAG = 86400000
-
-
-def probe(name):
-    def keep(f):
-        ALL.append((name, f))
-        return f
-    return keep
 
 
 class Idempotent:

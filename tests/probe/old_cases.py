@@ -7,15 +7,9 @@ import time
 import zlib
 
 from driver import T0, batch
+from registry import registry
 
-ALL = []
-
-
-def probe(name):
-    def keep(f):
-        ALL.append((name, f))
-        return f
-    return keep
+ALL, probe = registry()
 
 
 def at(topic, **fields):

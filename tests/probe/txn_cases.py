@@ -4,15 +4,9 @@ import time
 
 from cases import fe, lo, pr, txn_begin
 from driver import batch
+from registry import registry
 
-ALL = []
-
-
-def probe(name):
-    def keep(f):
-        ALL.append((name, f))
-        return f
-    return keep
+ALL, probe = registry()
 
 
 class Producer:
