@@ -451,10 +451,10 @@ def _(e):
     t, i = e.topic("tim", 2)
 
     def late(name, version):
-        """A transaction whose time is over; the producer that had it"""
-        p = Producer(e, name, 1)
+        """A transaction whose time is over, but not before its record is there; the producer that had it"""
+        p = Producer(e, name, 1000)
         if version == 2:
-            e.q("Produce", 13, pr(i, p.records(), acks=-1, txn=p.id))
+            e.produce(i, 0, p.records(), txn=p.id)
         else:
             e.q("AddPartitionsToTxn", 3, p.old_add([(t, [0])]))
         wait(lambda: p.state() == "CompleteAbort")
