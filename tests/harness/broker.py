@@ -13,11 +13,14 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KAFKA = os.path.join(ROOT, "tests", "kafka", "kafka.sh")
 DEFAULT_BIN = os.path.join(ROOT, "build", "fluxmq")
-START_SECONDS = 30
+START_SECONDS = 60
+PATIENCE = 60
 
 
 def wait_until(condition, seconds, what):
-    """Polls, since what is waited for is another program's doing."""
+    """Polls, since what is waited for is another program's doing. How long it takes on a busy machine or a slow disk
+    is nobody's promise: what is to come within `seconds` is given more."""
+    seconds = max(seconds, PATIENCE)
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -108,7 +111,7 @@ class FluxMQ:
             self.process.kill()
             self.process.wait()
 
-    def stop(self, seconds=10):
+    def stop(self, seconds=PATIENCE):
         """SIGTERM; the exit status, or None if it had to be killed"""
         if not self.process:
             return 0
@@ -128,7 +131,7 @@ class FluxMQ:
 
     def end_well(self):
         """A clean stop, and nothing to complain about in all its life."""
-        status = self.stop(30)
+        status = self.stop()
         complaints = self.complaints()
         assert not complaints, "\n".join(complaints[:10])
         assert status == 0, f"the stop ended with {status}: {self.tail(30)}"

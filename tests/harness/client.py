@@ -111,7 +111,7 @@ def string(text):
 
 
 class Client:
-    def __init__(self, port, timeout=10.0, name="harness"):
+    def __init__(self, port, timeout=30.0, name="harness"):
         self.name, self.correlation, self.pending = name, 0, bytearray()
         try:
             self.socket = socket.create_connection(("127.0.0.1", port), timeout)
