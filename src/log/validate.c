@@ -9,6 +9,7 @@
 #include "log/partition.h"
 
 #include "base/check.h"
+#include "base/varint.h"
 
 #include <stdlib.h>
 
@@ -24,6 +25,8 @@ struct walk {
     int64_t max_timestamp;
     size_t room;          /* of done->errors */
     enum outcome refused; /* of the records listed */
+    bool keys_needed;
+    int64_t least_ms, most_ms; /* from the batch's first time on: a record then is not refused */
 };
 
 /* Header, and what must (not) follow it. */
@@ -117,11 +120,102 @@ static inline void check_record(struct walk *w, const struct log_batch *b, int32
         refuse_record(w, index, OUT_INVALID_TIMESTAMP, LOG_APPEND_TIME_GIVEN);
 }
 
+/* ---- the walk over records ---- */
+
+#define BRIEF_MAX 3   /* bytes of the numbers that brief() reads */
+#define BRIEF_SPAN 16 /* bytes in front of a key that are read without asking where the end is */
+
+/* A number of at most BRIEF_MAX bytes, all of them there; longer ones are nobody's in practice. */
+static inline bool brief(const uint8_t **at, uint32_t *raw)
+{
+    const uint8_t *p = *at;
+    uint32_t value = p[0];
+    size_t used = 1;
+    if (value >= 128) {
+        value = (value & 127) | (uint32_t)p[1] << 7;
+        used = 2;
+        if (p[1] >= 128) {
+            value = (value & 0x3fff) | (uint32_t)p[2] << 14;
+            used = 3;
+            if (unlikely(p[2] >= 128))
+                return false;
+        }
+    }
+    *at = p + used;
+    *raw = value;
+    return true;
+}
+
+/* A length in zigzag code; null has none. */
+static inline size_t brief_size(uint32_t raw) { return (raw & 1) != 0 ? 0 : raw >> 1; }
+
+/* What nearly every record is, in a third of the instructions of record_parse(): no headers, short
+ * numbers, the right delta, a time that needs no question. The record's end, or NULL: it is another
+ * or a bad one, which the long way tells. */
+static inline const uint8_t *skim(const struct walk *w, const uint8_t *at, const uint8_t *end,
+                                  uint32_t index, int64_t *delta_ms)
+{
+    uint32_t size = 0, time = 0, offset = 0, key = 0, value = 0;
+    if (unlikely(end - at < BRIEF_SPAN) || !brief(&at, &size))
+        return NULL;
+    if (unlikely((size & 1) != 0 || (size_t)(end - at) < size >> 1))
+        return NULL;
+    const uint8_t *last = at + (size >> 1) - 1;
+    at++; /* attributes: none are defined */
+    if (unlikely(!brief(&at, &time) || !brief(&at, &offset) || !brief(&at, &key)))
+        return NULL;
+    if (unlikely(offset != index * 2 || (w->keys_needed && (key & 1) != 0)))
+        return NULL;
+    size_t key_size = brief_size(key);
+    if (unlikely((size_t)(end - at) < key_size + BRIEF_MAX))
+        return NULL;
+    at += key_size;
+    if (unlikely(!brief(&at, &value) || (size_t)(end - at) < brief_size(value)))
+        return NULL;
+    at += brief_size(value);
+    if (unlikely(at != last || *at != 0))
+        return NULL;
+    *delta_ms = unzigzag32(time);
+    return last + 1;
+}
+
+/* Of which distances from the batch's first time nothing needs to be asked. */
+static void plain_times(struct walk *w, const struct log_batch *b)
+{
+    int64_t base = b->base_timestamp, now = w->a->now_ms, least, most;
+    w->keys_needed = w->opts->cleanup_compact;
+    w->least_ms = INT64_MAX; /* none */
+    w->most_ms = INT64_MIN;
+    if (base < 0 || base > INT64_MAX / 2 || time_given(w, b))
+        return;
+    if (w->opts->timestamp_type == LOG_APPEND_TIME) {
+        w->least_ms = -base;
+        w->most_ms = INT32_MAX;
+        return;
+    }
+    if (__builtin_sub_overflow(now - base, w->opts->timestamp_before_max_ms, &least))
+        least = INT64_MIN;
+    if (__builtin_add_overflow(now - base, w->opts->timestamp_after_max_ms, &most))
+        most = INT64_MAX;
+    w->least_ms = MAX(least, -base);
+    w->most_ms = most;
+}
+
 /* Records must fill the section, with offset deltas 0, 1, 2, ... */
 static enum outcome walk_records(struct walk *w, const struct log_batch *b, struct bytes section)
 {
     struct log_record r;
+    const uint8_t *end = section.at + section.size;
+    int64_t delta_ms, most_ms = INT64_MIN;
+    plain_times(w, b);
     for (int32_t i = 0; i < b->count; i++) {
+        const uint8_t *next = skim(w, section.at, end, (uint32_t)i, &delta_ms);
+        if (likely(next != NULL && delta_ms >= w->least_ms && delta_ms <= w->most_ms)) {
+            most_ms = MAX(most_ms, delta_ms);
+            section.at = next;
+            continue;
+        }
+        section.size = (size_t)(end - section.at);
         enum outcome o = record_parse(&section, &r);
         if (unlikely(o != OUT_OK))
             return o;
@@ -130,7 +224,9 @@ static enum outcome walk_records(struct walk *w, const struct log_batch *b, stru
         r.timestamp = (int64_t)((uint64_t)r.timestamp + (uint64_t)b->base_timestamp);
         check_record(w, b, i, &r);
     }
-    return section.size == 0 ? w->refused : OUT_INVALID_RECORD;
+    if (most_ms != INT64_MIN)
+        w->max_timestamp = MAX(w->max_timestamp, b->base_timestamp + most_ms);
+    return section.at == end ? w->refused : OUT_INVALID_RECORD;
 }
 
 /* What a compressed batch claims, when nobody looks inside. */

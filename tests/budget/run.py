@@ -28,7 +28,7 @@ from tap import Tap  # noqa: E402
 NAMES = ["recv", "recvmsg", "read", "readv", "pread", "send", "sendmsg", "write", "writev", "pwrite", "pwritev",
          "sendfile", "fdatasync", "fsync", "epoll_wait", "epoll_pwait2", "sync_file_range", "epoll_ctl", "malloc"]
 TOPIC, ROUNDS = "budget", 400
-SMALL, LARGE = [b"x" * 100], [b"x" * 1024] * 62
+SMALL, LARGE, MANY = [b"x" * 100], [b"x" * 1024] * 62, [b"x" * 100] * 606
 
 # What one round may cost, where it is not the usual: a wait, a recv and a send. Calls that are not
 # named: 0.05, for what is done from time to time (an index entry, a chunk of memory).
@@ -164,7 +164,8 @@ def push(subscribers, messages, size, subject=b"live.budget"):
 # name -> (a round, calls beside the usual, instructions in thousands)
 CASES = {
     "produce, 1 record, acks=1": (produce(SMALL, 1), WRITE, 6),
-    "produce, 64 KiB batch, acks=1": (produce(LARGE, 1), WRITE, 32),
+    "produce, 64 KiB batch, acks=1": (produce(LARGE, 1), WRITE, 24),
+    "produce, 64 KiB batch of 606 records": (produce(MANY, 1), WRITE, 80),
     # The flusher wakes the reactor when the disk has it.
     "produce, 1 record, acks=all": (
         produce(SMALL, -1), {**WRITE, "epoll_pwait2": 2.1, "write": 1, "fdatasync": 1}, 10),
