@@ -117,6 +117,7 @@ static void fill_options(const struct broker *b, const struct topic_config *c,
     o->cleanup_delete = c->cleanup_delete;
     o->cleanup_compact = c->cleanup_compact;
     o->preallocate = c->preallocate;
+    o->allocate_ahead_bytes = config->allocate_ahead_bytes;
     o->compression = codec_of(c->compression_type);
     o->validation = config->validation_full ? LOG_VALIDATE_FULL : LOG_VALIDATE_PLAIN;
     o->producer_expiration_ms = config->producer_id_expiration_ms;

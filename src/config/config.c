@@ -128,6 +128,7 @@ static void settle_network(struct config *c)
     c->socket_request_max_bytes = (int32_t)number(c, "socket.request.max.bytes");
     c->connections_max_idle_ms = number(c, "connections.max.idle.ms");
     c->receive_memory_max_bytes = number(c, "receive.memory.max.bytes");
+    c->allocate_ahead_bytes = number(c, "log.allocate.ahead.bytes");
     c->busy_poll_ns = number(c, "busy.poll.us") * 1000;
     copy(c->metrics_host, sizeof c->metrics_host, config_text(c, "metrics.host", NULL));
     c->metrics_port = (int32_t)number(c, "metrics.port");

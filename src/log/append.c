@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+#define AHEAD_FROM MiB(4) /* smaller segments stay as small on the disk */
+
 static bool must_roll(const struct log *l, const struct log_options *opts,
                       const struct log_batch *b, size_t size, int64_t now_ms)
 {
@@ -38,6 +40,7 @@ static bool must_roll(const struct log *l, const struct log_options *opts,
 COLD static enum outcome undo_write(struct log *l, uint64_t size, enum outcome o)
 {
     struct body *body = atomic_load(&l->active->body);
+    l->active->ahead = 0; /* goes with the rest */
     if (l->io->ftruncate(body->fd, (off_t)size) != 0)
         o = fail(OUT_OFFLINE, "%s: cut off a failed write", l->path);
     if (o != OUT_NO_SPACE)
@@ -52,6 +55,9 @@ static enum outcome write_batches(struct log *l, const struct log_options *opts,
     struct segment *s = l->active;
     struct body *body = atomic_load_explicit(&s->body, memory_order_relaxed);
     uint64_t position = atomic_load_explicit(&s->size, memory_order_relaxed);
+    if (unlikely(position + size > s->ahead) && position >= AHEAD_FROM &&
+        opts->allocate_ahead_bytes > 0)
+        segment_allocate_ahead(s, size, opts->allocate_ahead_bytes, opts->segment_bytes);
     enum outcome o = io_write(l->io, body->fd, at, size, position);
     if (unlikely(o != OUT_OK))
         return undo_write(l, position, o);

@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define LEFT_ALONE 16 /* times as much must be free as is taken ahead */
 
 static int kernel_open(const char *path, int flags, unsigned mode)
 {
@@ -30,9 +33,17 @@ static int kernel_write_out(int fd, off_t at, off_t size)
                                              SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
-static int kernel_allocate(int fd, off_t size)
+/* The last of a disk is for what is written, not for what may be. */
+static int kernel_allocate(int fd, off_t at, off_t size)
 {
-    return fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) != 0)
+        return -1;
+    if (fs.f_bavail * fs.f_frsize / LEFT_ALONE < (uint64_t)size) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, at, size);
 }
 
 const struct log_io log_io_kernel = {

@@ -35,6 +35,7 @@ void log_options_default(struct log_options *o)
         .file_delete_delay_ms = 60000,
         .delete_retention_ms = 86400000,
         .max_compaction_lag_ms = INT64_MAX,
+        .allocate_ahead_bytes = (int64_t)MiB(16),
     };
 }
 
@@ -211,6 +212,8 @@ enum outcome log_open(const struct log_open *what, struct log **log)
     }
     l->verified = NULL;
     l->jitter_ms = log_jitter(l, l->active->base_offset);
+    segment_note_ahead(l->active);
+    segment_give_back(l->active);
     if (what->options.preallocate)
         segment_allocate(l->active, what->options.segment_bytes);
     *log = l;
@@ -231,7 +234,7 @@ static enum outcome save_all(struct log *l)
     pthread_mutex_unlock(&l->append_lock);
     if (o == OUT_OK)
         o = log_flush_op(&l->store, &flushed);
-    if (o == OUT_OK && log_opts(l)->preallocate)
+    if (o == OUT_OK)
         segment_give_back(l->active);
     if (o != OUT_OK || !l->changed)
         return o;

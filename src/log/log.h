@@ -36,6 +36,7 @@ struct log_options {
     int64_t timestamp_before_max_ms, timestamp_after_max_ms;
     bool cleanup_delete, cleanup_compact; /* cleanup.policy; compact demands keys */
     bool preallocate; /* takes a new segment's space at once, as far as there is */
+    int64_t allocate_ahead_bytes; /* most that is taken ahead of what is written; 0: nothing */
     enum log_codec compression; /* LOG_CODEC_PRODUCER keeps what the client sent */
     int32_t compression_level;  /* INT32_MIN: the codec's default */
     enum log_validation validation; /* FULL decompresses what clients send and walks the records */
@@ -61,7 +62,7 @@ struct log_io {
     int (*unlink)(const char *path);
     int (*write_back)(int fd, off_t at, off_t size); /* starts write-back, waits for nothing */
     int (*write_out)(int fd, off_t at, off_t size);  /* ... and waits, but not for the journal */
-    int (*allocate)(int fd, off_t size); /* takes the disk's space, the file stays as long */
+    int (*allocate)(int fd, off_t at, off_t size); /* takes space; the file stays as long */
 };
 extern const struct log_io log_io_kernel;
 

@@ -51,10 +51,9 @@ enum outcome log_roll_locked(struct log *l, int64_t now_ms)
         o = publish_with(l, fresh);
     }
     if (o == OUT_OK) {
-        if (log_opts(l)->preallocate) {
-            segment_give_back(old);
+        segment_give_back(old);
+        if (log_opts(l)->preallocate)
             segment_allocate(fresh, log_opts(l)->segment_bytes);
-        }
         l->active = fresh;
         atomic_fetch_add(&l->sealed_bytes, (int64_t)atomic_load(&old->size));
         l->jitter_ms = log_jitter(l, base);

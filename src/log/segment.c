@@ -14,8 +14,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/mman.h>
 
+#define AHEAD_PART 8      /* of what is there, that is taken ahead */
+#define AHEAD_LEAST MiB(1) /* a call is worth that many bytes */
+#define AHEAD_LEFT KiB(64) /* what the file system itself may add to a file is not ours */
 #define HOP KiB(4) /* read at once while hopping over headers: an index interval */
 #define HOP_AHEAD KiB(1) /* asked of memory before headers in a mapping are hopped to */
 
@@ -125,15 +129,39 @@ enum outcome segment_create(const struct log_io *io, const char *dir, int64_t ba
 void segment_allocate(struct segment *s, int64_t size)
 {
     const struct body *b = atomic_load(&s->body);
-    if (s->io->allocate(b->fd, (off_t)MIN(size, INT32_MAX)) != 0)
+    s->ahead = (uint64_t)MIN(size, INT32_MAX);
+    if (s->io->allocate(b->fd, 0, (off_t)s->ahead) != 0)
         errno = 0;
+}
+
+void segment_allocate_ahead(struct segment *s, uint64_t size, int64_t most, int64_t segment_bytes)
+{
+    const struct body *b = atomic_load(&s->body);
+    uint64_t at = atomic_load(&s->size), end = at + size;
+    uint64_t step = MIN(MAX(end / AHEAD_PART, (uint64_t)AHEAD_LEAST), (uint64_t)most);
+    uint64_t from = MAX(s->ahead, at), to = MIN(end + step, (uint64_t)segment_bytes);
+    s->ahead = end + step; /* without space, or at the segment's end, it is not asked again soon */
+    if (from < to && s->io->allocate(b->fd, (off_t)from, (off_t)(to - from)) != 0)
+        errno = 0;
+}
+
+void segment_note_ahead(struct segment *s)
+{
+    struct stat st;
+    const struct body *b = atomic_load(&s->body);
+    if (fstat(b->fd, &st) != 0)
+        errno = 0;
+    else if ((uint64_t)st.st_blocks * 512 > (uint64_t)st.st_size + AHEAD_LEFT)
+        s->ahead = UINT64_MAX;
 }
 
 void segment_give_back(struct segment *s)
 {
     const struct body *b = atomic_load(&s->body);
-    if (s->io->ftruncate(b->fd, (off_t)atomic_load(&s->size)) != 0)
+    if (s->ahead > atomic_load(&s->size) &&
+        s->io->ftruncate(b->fd, (off_t)atomic_load(&s->size)) != 0)
         errno = 0;
+    s->ahead = 0;
 }
 
 enum outcome segment_create_cleaned(const struct log_io *io, const char *dir, int64_t base_offset,

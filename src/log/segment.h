@@ -37,6 +37,7 @@ struct segment {
     int64_t first_timestamp;      /* largest of the first batch, -1 none; active segment only */
     int64_t created_ms;
     uint64_t since_index;         /* bytes since the last index entry */
+    uint64_t ahead;               /* up to here space is taken, or was asked for; who appends */
     uint64_t written_back;        /* write-back was started up to here; under flush_lock */
     atomic_bool unsaved;          /* indexes in memory are ahead of their files */
     atomic_bool unsynced;         /* data was written since the last flush */
@@ -68,9 +69,15 @@ MUST enum outcome segment_create(const struct log_io *io, const char *dir, int64
 /* Makes the .log.cleaned of a compaction's result: a body with indexes in memory, empty. */
 MUST enum outcome segment_create_cleaned(const struct log_io *io, const char *dir,
                                          int64_t base_offset, struct segment **segment);
-/* Takes the disk's space for a segment of `size` bytes, as far as there is; gives back what is
- * behind its end. */
+/* Takes the disk's space up to `size` bytes from the segment's begin, as far as there is. This and
+ * what follows: only for who appends. */
 void segment_allocate(struct segment *s, int64_t size);
+/* Space for what will be written behind the next `size` bytes, in steps of an eighth of what is
+ * there: `most` bytes at once, and never more than a whole segment has. */
+void segment_allocate_ahead(struct segment *s, uint64_t size, int64_t most, int64_t segment_bytes);
+/* Whether a process that did not come to its end has left it with more space than it needs. */
+void segment_note_ahead(struct segment *s);
+/* What was taken and is not needed. */
 void segment_give_back(struct segment *s);
 /* Opens for appending: a body with indexes in memory, empty; load them or scan. */
 MUST enum outcome segment_open_active(struct segment *s);
