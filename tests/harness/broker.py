@@ -95,8 +95,13 @@ class FluxMQ:
         def ready():
             if self.process.poll() is not None:
                 raise RuntimeError(f"the broker ended with {self.process.returncode}: {self.tail()}")
-            return accepts(self.port)
-        wait_until(ready, seconds, "the broker's port")
+            return all(accepts(port) for port in self.ports())
+        wait_until(ready, seconds, "the broker's ports")
+
+    def ports(self):
+        """Kafka's, and those of the other doors that its options open: they are opened one after the other."""
+        given = [self.options[i + 1] for i, word in enumerate(self.options) if word in ("--nats-port", "--metrics-port")]
+        return [self.port, *(int(port) for port in given if int(port) > 0)]
 
     def tail(self, lines=5):
         with open(self.log, errors="replace", encoding="utf-8") as file:
