@@ -244,7 +244,7 @@ def expired_records_are_not_replayed(w):
     topic, n = w.topic(), w.nats()
     published(n, topic, b"gone", [("Nats-TTL", "1ms")])
     published(n, topic, b"stays", [("Nats-TTL", "1h")])
-    wait_until(lambda: get(n, topic, seq=0).payload == b"stays", 5, "the end of a millisecond")
+    wait_until(lambda: get(n, topic, seq=0).payload == b"stays", 20, "the end of a millisecond")
     sid = n.subscribe(f"$FLUX.CONSUME.ttl.{topic}")
     assert n.next(sid=sid).payload == b"stays"
     n.close()
@@ -264,23 +264,40 @@ def consumers_repeat_until_acknowledged(w):
     topic, n = w.topic(), w.nats()
     for i in range(4):
         published(n, topic, b"v%d" % i, [("N", str(i))])
-    sid = consumer(n, "again", topic, ack_wait_ms=200, backoff_ms=20, max_deliver=5, max_ack_pending=3)
+    sid = consumer(n, "window", topic, ack_wait_ms=3600000, max_deliver=5, max_ack_pending=3)
     first = [n.next(sid=sid) for _ in range(3)]
     assert [m.payload for m in first] == [b"v0", b"v1", b"v2"]
     assert dict(first[1].headers)["Nats-Subject"] == topic and dict(first[1].headers)["N"] == "1"
     assert n.nothing(sid), "more than the window"
     n.publish(first[0].reply, b"+ACK")
-    assert n.next(sid=sid).payload == b"v3"
+    last = n.next(sid=sid)
+    assert last.payload == b"v3" and n.nothing(sid), last
     n.publish(first[1].reply, b"+TERM")
     n.publish(first[2].reply, b'-NAK {"delay": 1000000}')
     again = n.next(sid=sid)
     assert again.payload == b"v2" and deliveries(again) == 2, again
     n.publish(again.reply, b"")
-    again = n.next(sid=sid)  # never acknowledged
-    assert again.payload == b"v3" and deliveries(again) == 2, again
-    n.publish(again.reply)
-    told = json.loads(n.request(f"$FLUX.API.CONSUMER.INFO.again.{topic}").payload)
+    n.publish(last.reply)
+    told = json.loads(n.request(f"$FLUX.API.CONSUMER.INFO.window.{topic}").payload)
     assert (told["num_ack_pending"], told["num_pending"], told["acknowledged"]) == (0, 0, 4), told
+    n.close()
+
+
+def consumers_repeat_when_time_is_over(w):
+    """However late this client is: a message comes again and again, until an acknowledgement was in time."""
+    topic, n = w.topic(), w.nats()
+    published(n, topic, b"v")
+    sid = consumer(n, "again", topic, ack_wait_ms=200, backoff_ms=20, max_deliver=1000)
+    for times in range(1, 4):
+        m = n.next(sid=sid)
+        assert m.payload == b"v" and deliveries(m) == times, m
+
+    def over():
+        m = n.next(sid=sid)
+        n.publish(m.reply)
+        told = json.loads(n.request(f"$FLUX.API.CONSUMER.INFO.again.{topic}").payload)
+        return (told["num_ack_pending"], told["num_pending"], told["acknowledged"]) == (0, 0, 1)
+    wait_until(over, 20, "the acknowledgement")
     n.close()
 
 
@@ -362,7 +379,7 @@ def consumers_share_and_go_on_after_a_kill(w):
         answer = w.kafka.call("OffsetFetch", 7, {"groupId": "shared", "topics": [
             {"name": topic, "partitionIndexes": [0, 1, 2]}], "requireStable": False})
         return [p["committedOffset"] for p in answer["topics"][0]["partitions"]] == [30, 30, 30]
-    wait_until(committed, 5, "the commit")
+    wait_until(committed, 20, "the commit")
     for m in (*members, n):
         m.close()
     w.restart()
@@ -398,7 +415,8 @@ CASES = [in_by_nats_out_by_kafka, in_by_kafka_out_by_nats, subjects_of_a_topic, 
          topics_in_memory,
          messages_say_where_they_are,
          compacted_topics_keep_the_last_of_a_subject, both_doors_at_once, what_was_answered_survives_a_kill, replay,
-         expired_records_are_not_replayed, consumers_repeat_until_acknowledged, dead_letters,
+         expired_records_are_not_replayed, consumers_repeat_until_acknowledged, consumers_repeat_when_time_is_over,
+         dead_letters,
          dead_letters_by_the_command_line,
          consumers_share_and_go_on_after_a_kill, requests_that_make_no_sense]
 
