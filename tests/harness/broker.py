@@ -100,7 +100,8 @@ class FluxMQ:
 
     def ports(self):
         """Kafka's, and those of the other doors that its options open: they are opened one after the other."""
-        given = [self.options[i + 1] for i, word in enumerate(self.options) if word in ("--nats-port", "--metrics-port")]
+        doors = ("--nats-port", "--metrics-port")
+        given = [self.options[i + 1] for i, word in enumerate(self.options) if word in doors]
         return [self.port, *(int(port) for port in given if int(port) > 0)]
 
     def tail(self, lines=5):

@@ -443,7 +443,8 @@ def block_slows_producers(binary):
         # A time is taken from before what is to be waited for; and a machine with other work on it makes anybody
         # wait, but not every time.
         def others_go_on():
-            return produce(one, "t", value()) > 0 and took(two.ends, "t", 1) < 200 > took(produce, two, "other", b"x")
+            told = produce(one, "t", value())
+            return told > 0 and took(two.ends, "t", 1) < 200 > took(produce, two, "other", b"x")
         wait_until(others_go_on, 20, "others wait too")
         assert produce(two, "other", b"x") == 0
 
