@@ -49,7 +49,7 @@ func createIn(full string, partitions int32, configs map[string]*string) string 
 	configs["retention.ms"] = ptr("-1")
 	_, err := admin.CreateTopic(ctx, partitions, 1, configs, full)
 	must(err)
-	within(10*time.Second, full+" is served", func() bool {
+	within(full+" is served", func() bool {
 		ends, err := admin.ListEndOffsets(ctx, full)
 		return err == nil && ends.Error() == nil && len(ends[full]) == int(partitions)
 	})
@@ -110,7 +110,7 @@ func filled(name string, n int) string {
 }
 
 func read(cl *kgo.Client, n int) []*kgo.Record {
-	limit, cancel := context.WithTimeout(ctx, 15*time.Second)
+	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var got []*kgo.Record
 	for len(got) < n {
@@ -199,7 +199,7 @@ func outOfRange() {
 	cl := client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().At(500)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()))
 	defer cl.Close()
-	limit, cancel := context.WithTimeout(ctx, 15*time.Second)
+	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := cl.PollFetches(limit).Err()
 	truth(errors.Is(err, kerr.OffsetOutOfRange), "expected OFFSET_OUT_OF_RANGE, got %v", err)
@@ -225,7 +225,7 @@ type seen struct {
 func join(topic string, seen *seen, options ...kgo.Opt) *member {
 	m := &member{owned: map[int32]bool{}, done: make(chan struct{})}
 	base := []kgo.Opt{kgo.ConsumerGroup(topic), kgo.ConsumeTopics(topic), kgo.HeartbeatInterval(200 * time.Millisecond),
-		kgo.SessionTimeout(8 * time.Second), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(30 * time.Second), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, won map[string][]int32) { m.mark(won[topic], true) }),
 		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, lost map[string][]int32) {
@@ -284,7 +284,7 @@ func (m *member) end() {
 }
 
 func together(partitions int, members ...*member) {
-	within(25*time.Second, fmt.Sprintf("%d members share %d partitions", len(members), partitions), func() bool {
+	within(fmt.Sprintf("%d members share %d partitions", len(members), partitions), func() bool {
 		all := map[int32]bool{}
 		for _, m := range members {
 			mine := m.partitions()
@@ -326,7 +326,7 @@ func rebalance(balancer kgo.GroupBalancer) {
 	together(6, two, three)
 	stop.Store(true)
 	must(<-finished)
-	within(15*time.Second, "all is read", func() bool {
+	within("all is read", func() bool {
 		seen.mutex.Lock()
 		defer seen.mutex.Unlock()
 		return seen.total >= int(sent.Load())
@@ -383,7 +383,7 @@ func topics() {
 	grown, err := admin.UpdatePartitions(ctx, 5, topic)
 	must(err)
 	must(grown.Error())
-	within(10*time.Second, "five partitions", func() bool {
+	within("five partitions", func() bool {
 		got, err := admin.Metadata(ctx, topic)
 		return err == nil && len(got.Topics[topic].Partitions) == 5
 	})
@@ -393,7 +393,7 @@ func topics() {
 	equal(22, len(got.Cluster), "length of the cluster id")
 	_, err = admin.DeleteTopic(ctx, topic)
 	must(err)
-	within(10*time.Second, "topic is gone", func() bool {
+	within("topic is gone", func() bool {
 		list, err := admin.ListTopics(ctx)
 		return err == nil && !list.Has(topic)
 	})
@@ -420,12 +420,12 @@ func configs() {
 		Value: ptr("5000000")}, {Op: kadm.DeleteConfig, Name: "segment.ms"}}, topic)
 	must(err)
 	must(got[0].Err)
-	within(10*time.Second, "changed", func() bool { return configOf(topic, "retention.bytes") == "5000000" })
+	within("changed", func() bool { return configOf(topic, "retention.bytes") == "5000000" })
 	equal("604800000", configOf(topic, "segment.ms"), "segment.ms after delete")
 	got, err = admin.AlterTopicConfigsState(ctx, []kadm.AlterConfig{{Name: "retention.bytes", Value: ptr("6")}}, topic)
 	must(err)
 	must(got[0].Err)
-	within(10*time.Second, "replaced", func() bool { return configOf(topic, "retention.ms") == "604800000" })
+	within("replaced", func() bool { return configOf(topic, "retention.ms") == "604800000" })
 }
 
 func records() {

@@ -77,11 +77,14 @@ func equalBytes(expected, got []byte, what string) {
 	}
 }
 
+// What a busy machine may need for what takes milliseconds.
+const patience = time.Minute
+
 // within waits until a condition holds: for what the protocol makes visible only in time.
-func within(limit time.Duration, what string, condition func() bool) {
-	for end := time.Now().Add(limit); !condition(); time.Sleep(20 * time.Millisecond) {
+func within(what string, condition func() bool) {
+	for end := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			fail("not within %v: %s", limit, what)
+			fail("not within %v: %s", patience, what)
 		}
 	}
 }

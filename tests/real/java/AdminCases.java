@@ -61,7 +61,7 @@ final class AdminCases {
         Tap.equal(3, result.numPartitions(name).get(), "partitions in the reply");
         Tap.equal(1, result.replicationFactor(name).get(), "replicas in the reply");
         Tap.equal("2000000", result.config(name).get().get("segment.bytes").value(), "config in the reply");
-        Tap.within(10, "the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
+        Tap.within("the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
         TopicDescription got = Client.describe(name);
         Tap.equal(3, got.partitions().size(), "partitions");
         Tap.equal(false, got.isInternal(), "internal");
@@ -107,7 +107,7 @@ final class AdminCases {
     private static void createDefaults() throws Exception {
         String name = Client.prefix + "-defaults";
         create(new NewTopic(name, java.util.Optional.empty(), java.util.Optional.empty())).get();
-        Tap.within(10, "the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
+        Tap.within("the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
         Tap.truth(Client.describe(name).partitions().size() >= 1, "partitions by default");
     }
 
@@ -115,7 +115,7 @@ final class AdminCases {
         int broker = Client.admin.describeCluster().nodes().get().iterator().next().id();
         String name = Client.prefix + "-manual";
         create(new NewTopic(name, Collections.singletonMap(0, Collections.singletonList(broker)))).get();
-        Tap.within(10, "the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
+        Tap.within("the topic is listed", () -> Client.admin.listTopics().names().get().contains(name));
         Tap.equal(broker, Client.describe(name).partitions().get(0).leader().id(), "leader");
         Tap.fails("InvalidReplicaAssignmentException", () -> create(new NewTopic(name + "2",
             Collections.singletonMap(0, Collections.singletonList(broker + 77)))).get());
@@ -126,7 +126,7 @@ final class AdminCases {
     private static void delete() throws Exception {
         String name = Client.filled("delete", 1, 30);
         Client.admin.deleteTopics(Collections.singleton(name)).all().get();
-        Tap.within(10, "topic is gone", () -> !Client.admin.listTopics().names().get().contains(name));
+        Tap.within("topic is gone", () -> !Client.admin.listTopics().names().get().contains(name));
         Tap.fails("UnknownTopicOrPartitionException",
             () -> Client.admin.deleteTopics(Collections.singleton(name)).all().get());
         Client.topic("delete", 2);
@@ -140,7 +140,7 @@ final class AdminCases {
     private static void partitions() throws Exception {
         String name = Client.topic("grow", 2);
         Client.admin.createPartitions(Collections.singletonMap(name, NewPartitions.increaseTo(5))).all().get();
-        Tap.within(10, "five partitions", () -> Client.describe(name).partitions().size() == 5);
+        Tap.within("five partitions", () -> Client.describe(name).partitions().size() == 5);
         Tap.fails("InvalidPartitionsException", () -> Client.admin.createPartitions(
             Collections.singletonMap(name, NewPartitions.increaseTo(5))).all().get());
         Tap.fails("InvalidPartitionsException", () -> Client.admin.createPartitions(
@@ -197,14 +197,14 @@ final class AdminCases {
         ConfigResource resource = Client.resource(Client.topic("incremental", 1, "segment.ms", "1234567"));
         alter(resource, op("retention.bytes", "5000000", AlterConfigOp.OpType.SET),
             op("segment.ms", "", AlterConfigOp.OpType.DELETE));
-        Tap.within(10, "set and delete seen", () -> configs(resource).get("retention.bytes").value()
+        Tap.within("set and delete seen", () -> configs(resource).get("retention.bytes").value()
             .equals("5000000"));
         Tap.equal("604800000", configs(resource).get("segment.ms").value(), "segment.ms after delete");
         alter(resource, op("cleanup.policy", "compact", AlterConfigOp.OpType.APPEND));
-        Tap.within(10, "append seen", () -> configs(resource).get("cleanup.policy").value()
+        Tap.within("append seen", () -> configs(resource).get("cleanup.policy").value()
             .equals("delete,compact"));
         alter(resource, op("cleanup.policy", "delete", AlterConfigOp.OpType.SUBTRACT));
-        Tap.within(10, "subtract seen", () -> configs(resource).get("cleanup.policy").value()
+        Tap.within("subtract seen", () -> configs(resource).get("cleanup.policy").value()
             .equals("compact"));
         Tap.equal("-1", configs(resource).get("retention.ms").value(), "untouched key");
         Tap.fails("InvalidConfigurationException|InvalidRequestException", () -> {
@@ -226,7 +226,7 @@ final class AdminCases {
         Object result = org.apache.kafka.clients.admin.Admin.class.getMethod("alterConfigs", Map.class)
             .invoke(Client.admin, map);
         ((KafkaFuture<?>) Client.call(result, "all")).get();
-        Tap.within(10, "new value seen", () -> configs(resource).get("retention.bytes").value()
+        Tap.within("new value seen", () -> configs(resource).get("retention.bytes").value()
             .equals("7000000"));
         Tap.equal("604800000", configs(resource).get("segment.ms").value(), "segment.ms is reset");
     }

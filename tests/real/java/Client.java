@@ -42,8 +42,8 @@ final class Client {
         bootstrap = address;
         prefix = name;
         Properties settings = settings();
-        settings.put("default.api.timeout.ms", 20000);
-        settings.put("request.timeout.ms", 15000);
+        settings.put("default.api.timeout.ms", 60000);
+        settings.put("request.timeout.ms", 30000);
         settings.put("retry.backoff.ms", 20);
         admin = Admin.create(settings);
     }
@@ -59,16 +59,16 @@ final class Client {
     }
 
     static KafkaProducer<byte[], byte[]> producer(Object... pairs) {
-        Properties settings = settings("delivery.timeout.ms", 20000, "request.timeout.ms", 15000,
-            "linger.ms", 2, "max.block.ms", 15000);
+        Properties settings = settings("delivery.timeout.ms", 60000, "request.timeout.ms", 30000,
+            "linger.ms", 2, "max.block.ms", 60000);
         settings.putAll(settings(pairs));
         return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
     }
 
     static KafkaConsumer<byte[], byte[]> consumer(Object... pairs) {
         Properties settings = settings("auto.offset.reset", "earliest", "enable.auto.commit", "false",
-            "default.api.timeout.ms", 20000, "fetch.max.wait.ms", 100, "heartbeat.interval.ms", 200,
-            "session.timeout.ms", 10000, "retry.backoff.ms", 20, "allow.auto.create.topics", "false");
+            "default.api.timeout.ms", 60000, "fetch.max.wait.ms", 100, "heartbeat.interval.ms", 200,
+            "session.timeout.ms", 30000, "retry.backoff.ms", 20, "allow.auto.create.topics", "false");
         settings.putAll(settings(pairs));
         return new KafkaConsumer<>(settings, new ByteArrayDeserializer(), new ByteArrayDeserializer());
     }
@@ -83,7 +83,7 @@ final class Client {
         String full = prefix + "-" + name;
         admin.createTopics(Collections.singleton(new NewTopic(full, partitions, (short) 1).configs(map)))
             .all().get();
-        Tap.within(10, "topic " + full + " is in the metadata", () -> {
+        Tap.within("topic " + full + " is in the metadata", () -> {
             try {
                 return describe(full).partitions().size() == partitions;
             } catch (java.util.concurrent.ExecutionException notYet) {
@@ -152,7 +152,7 @@ final class Client {
     /** Polls until count records have come; then they must be exactly that many. */
     static List<ConsumerRecord<byte[], byte[]>> read(KafkaConsumer<byte[], byte[]> consumer, int count) {
         List<ConsumerRecord<byte[], byte[]>> got = new ArrayList<>();
-        long end = System.nanoTime() + 15_000_000_000L;
+        long end = System.nanoTime() + Tap.PATIENCE_SECONDS * 1_000_000_000L;
         while (got.size() < count && System.nanoTime() < end) {
             consumer.poll(Duration.ofMillis(200)).forEach(got::add);
         }

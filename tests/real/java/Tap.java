@@ -18,6 +18,9 @@ final class Tap {
         }
     }
 
+    /** That a busy machine may need for what takes milliseconds. */
+    static final int PATIENCE_SECONDS = 60;
+
     private static int count;
     private static int failed;
     private static String only = System.getenv().getOrDefault("ONLY", "");
@@ -94,11 +97,11 @@ final class Tap {
     }
 
     /** Waits until a condition holds: for what the protocol makes visible only in time. */
-    static void within(int seconds, String what, Callable<Boolean> condition) throws Exception {
-        long end = System.nanoTime() + seconds * 1_000_000_000L;
+    static void within(String what, Callable<Boolean> condition) throws Exception {
+        long end = System.nanoTime() + PATIENCE_SECONDS * 1_000_000_000L;
         while (!condition.call()) {
             if (System.nanoTime() > end) {
-                throw new AssertionError("not within " + seconds + " s: " + what);
+                throw new AssertionError("not within " + PATIENCE_SECONDS + " s: " + what);
             }
             Thread.sleep(20);
         }

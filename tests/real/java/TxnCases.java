@@ -110,7 +110,7 @@ final class TxnCases {
             Tap.equal(3L, end(topic, IsolationLevel.READ_UNCOMMITTED), "the end");
             committed(topic, 1);
             producer.commitTransaction();
-            Tap.within(5, "the marker is written", () -> end(topic, IsolationLevel.READ_COMMITTED) == 4);
+            Tap.within("the marker is written", () -> end(topic, IsolationLevel.READ_COMMITTED) == 4);
             committed(topic, 3);
         }
     }
@@ -170,11 +170,11 @@ final class TxnCases {
 
     private static void timeout() throws Exception {
         String topic = Client.topic("txn-timeout", 1);
-        KafkaProducer<byte[], byte[]> slow = begin("timeout", "transaction.timeout.ms", 1500);
+        KafkaProducer<byte[], byte[]> slow = begin("timeout", "transaction.timeout.ms", 6000); // it is to be sent before
         slow.beginTransaction();
         slow.send(Client.plain(topic, "never")).get();
         // Kafka looks every ten seconds.
-        Tap.within(20, "the transaction is aborted", () -> end(topic, IsolationLevel.READ_COMMITTED) == 2);
+        Tap.within("the transaction is aborted", () -> end(topic, IsolationLevel.READ_COMMITTED) == 2);
         boolean thrown = false;
         try {
             slow.commitTransaction();
@@ -215,7 +215,7 @@ final class TxnCases {
                     producer.abortTransaction();
                 }
                 long want = commit ? round : round - 1;
-                Tap.within(5, "offset " + want, () -> offset(group, at) == want);
+                Tap.within("offset " + want, () -> offset(group, at) == want);
             }
         }
     }

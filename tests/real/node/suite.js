@@ -4,13 +4,13 @@
 'use strict';
 
 const { Kafka, logLevel, CompressionTypes, ConfigResourceTypes, PartitionAssigners } = require('kafkajs');
-const { COUNT, TIME, test, finish, truth, equal, fails, within, sample, check } = require('./tap.js');
+const { COUNT, TIME, PATIENCE_MS, test, finish, truth, equal, fails, within, sample, check } = require('./tap.js');
 require('./codecs.js').install();
 
 const [bootstrap, prefix] = process.argv.slice(2, 4);
 const kafka = new Kafka({
   clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.NOTHING,
-  retry: { initialRetryTime: 50, retries: 8 }, requestTimeout: 20000,
+  retry: { initialRetryTime: 50, retries: 8 }, requestTimeout: 60000,
 });
 const admin = kafka.admin();
 
@@ -21,7 +21,7 @@ async function create(name, partitions, configs, begin = prefix) {
     topics: [{ topic, numPartitions: partitions, replicationFactor: 1,
       configEntries: [{ name: 'retention.ms', value: '-1' }, ...(configs || [])] }],
   });
-  await within(10, `${topic} is served`, async () => {
+  await within(`${topic} is served`, async () => {
     try {
       return (await admin.fetchTopicOffsets(topic)).length === partitions;
     } catch (error) {
@@ -50,8 +50,8 @@ async function filled(name, count) {
 }
 
 function consumer(groupId, settings = {}) {
-  return kafka.consumer({ groupId, maxWaitTimeInMs: 100, heartbeatInterval: 200, sessionTimeout: 8000,
-    rebalanceTimeout: 10000, metadataMaxAge: 1000, ...settings });
+  return kafka.consumer({ groupId, maxWaitTimeInMs: 100, heartbeatInterval: 200, sessionTimeout: 30000,
+    rebalanceTimeout: 30000, metadataMaxAge: 1000, ...settings });
 }
 
 // Reads count messages from an offset (a string) or from where the group is; returns them.
@@ -73,7 +73,7 @@ async function read(topic, count, { group = `${topic}-read`, offset, fromBeginni
     if (offset !== undefined) reader.seek({ topic, partition: 0, offset });
     let timer;
     await Promise.race([full, new Promise((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${got.length} of ${count} records read`)), 15000);
+      timer = setTimeout(() => reject(new Error(`${got.length} of ${count} records read`)), PATIENCE_MS);
     })]);
     clearTimeout(timer);
   } finally {
@@ -121,7 +121,7 @@ async function positions() {
   await reader.run({ eachMessage: async ({ message }) => { first = first || message; } });
   await joined;
   await send(topic, 100, 103);
-  await within(10, 'a record after the end', () => first);
+  await within('a record after the end', () => first);
   await reader.disconnect();
   check(first, 100);
 }
@@ -143,7 +143,7 @@ async function join(topic, seen, settings) {
 }
 
 function together(partitions, ...members) {
-  return within(25, `${members.length} members share ${partitions} partitions`, () =>
+  return within(`${members.length} members share ${partitions} partitions`, () =>
     new Set(members.flatMap((member) => member.owned)).size === partitions
     && members.every((member) => member.owned.length === partitions / members.length));
 }
@@ -173,7 +173,7 @@ async function rebalance() {
   await together(6, two);
   stop = true;
   await source;
-  await within(15, 'all is read', () => new Set(seen).size === sent);
+  await within('all is read', () => new Set(seen).size === sent);
   await two.reader.disconnect();
   await producer.disconnect();
   const committed = await admin.fetchOffsets({ groupId: topic, topics: [topic] });
@@ -193,10 +193,10 @@ async function topics() {
   await fails('INVALID_REPLICATION_FACTOR', () => admin.createTopics({
     topics: [{ topic: `${topic}-3`, numPartitions: 1, replicationFactor: 3 }] }));
   await admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] });
-  await within(10, 'four partitions', async () =>
+  await within('four partitions', async () =>
     (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length === 4);
   await admin.deleteTopics({ topics: [topic] });
-  await within(10, 'topic is gone', async () => !(await admin.listTopics()).includes(topic));
+  await within('topic is gone', async () => !(await admin.listTopics()).includes(topic));
   const cluster = await admin.describeCluster();
   equal(22, cluster.clusterId.length, 'length of the cluster id');
   equal([bootstrap], cluster.brokers.map((one) => `${one.host}:${one.port}`), 'brokers');
@@ -210,7 +210,7 @@ async function configs() {
   equal('1234567', await of('segment.ms'), 'segment.ms');
   await admin.alterConfigs({ resources: [{ type: ConfigResourceTypes.TOPIC, name: topic,
     configEntries: [{ name: 'retention.bytes', value: '7000000' }] }] });
-  await within(10, 'replaced', async () => (await of('retention.bytes')) === '7000000');
+  await within('replaced', async () => (await of('retention.bytes')) === '7000000');
   equal('604800000', await of('segment.ms'), 'segment.ms after the replacement');
 }
 

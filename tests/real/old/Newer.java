@@ -96,13 +96,13 @@ final class Newer {
         Tap.fails("TopicExistsException", () -> admin.createTopics(Collections.singleton(topic)).all().get());
         Tap.truth(admin.listTopics().names().get().contains(name), "listed");
         admin.createPartitions(Collections.singletonMap(name, NewPartitions.increaseTo(3))).all().get();
-        Tap.within(5, "three partitions", () -> {
+        Tap.within("three partitions", () -> {
             TopicDescription d = admin.describeTopics(Collections.singleton(name)).all().get().get(name);
             return d.partitions().size() == 3;
         });
         Tap.equal(1, admin.describeCluster().nodes().get().size(), "nodes");
         admin.deleteTopics(Collections.singleton(name)).all().get();
-        Tap.within(5, "gone", () -> !admin.listTopics().names().get().contains(name));
+        Tap.within("gone", () -> !admin.listTopics().names().get().contains(name));
         Tap.fails("UnknownTopicOrPartitionException",
                   () -> admin.deleteTopics(Collections.singleton(name)).all().get());
     }
@@ -122,7 +122,7 @@ final class Newer {
         Collection<ConfigEntry> entries = Arrays.asList(
             new ConfigEntry("compression.type", "gzip"), new ConfigEntry("retention.ms", "7000000"));
         admin.alterConfigs(Collections.singletonMap(resource, new Config(entries))).all().get();
-        Tap.within(5, "altered", () -> "7000000".equals(describe(admin, resource).get("retention.ms")));
+        Tap.within("altered", () -> "7000000".equals(describe(admin, resource).get("retention.ms")));
         int broker = admin.describeCluster().nodes().get().iterator().next().id();
         Tap.equal(1, admin.describeLogDirs(Collections.singleton(broker)).all().get().get(broker).size(), "directories");
     }

@@ -265,7 +265,7 @@ final class Old {
                         "partition.assignment.strategy", "org.apache.kafka.clients.consumer.RoundRobinAssignor"};
         try (KafkaConsumer<byte[], byte[]> a = consumer(how)) {
             a.subscribe(topics);
-            Tap.within(20, "both", () -> {
+            Tap.within("both", () -> {
                 a.poll(100);
                 return a.assignment().size() == 2;
             });
@@ -274,7 +274,7 @@ final class Old {
             Thread other = new Thread(() -> {
                 try (KafkaConsumer<byte[], byte[]> b = consumer(how)) {
                     b.subscribe(topics);
-                    Tap.within(20, "one each", () -> {
+                    Tap.within("one each", () -> {
                         b.poll(100);
                         return b.assignment().size() == 1;
                     });
@@ -285,7 +285,7 @@ final class Old {
                 }
             });
             other.start();
-            Tap.within(30, "the other one came and went", () -> {
+            Tap.within("the other one came and went", () -> {
                 a.poll(100);
                 return done[0] && a.assignment().size() == 2;
             });

@@ -8,14 +8,15 @@ import time
 import confluent_kafka as ck
 from confluent_kafka import admin as ka
 
-from tap import (CODECS, COUNT, TIME, case, equal, finish, headers, key, noise, timestamp, truth, value, within)
+from tap import (CODECS, COUNT, PATIENCE, TIME, case, equal, finish, headers, key, noise, timestamp, truth, value,
+                 within)
 
 BOOTSTRAP, PREFIX = sys.argv[1], sys.argv[2]
 ADMIN = ka.AdminClient({"bootstrap.servers": BOOTSTRAP})
 
 
-def done(futures, seconds=20):
-    return {name: future.result(seconds) for name, future in futures.items()}
+def done(futures):
+    return {name: future.result(PATIENCE) for name, future in futures.items()}
 
 
 def topic(name, partitions=1, prefix=PREFIX, **config):
@@ -23,7 +24,7 @@ def topic(name, partitions=1, prefix=PREFIX, **config):
     config = {"retention.ms": "-1", **{k.replace("_", "."): v for k, v in config.items()}}
     done(ADMIN.create_topics([ka.NewTopic(full, partitions, 1, config=config)]))
     ends = {ck.TopicPartition(full, p): ka.OffsetSpec.latest() for p in range(partitions)}
-    within(15, f"{full} is served", lambda: served(ends))
+    within(f"{full} is served", lambda: served(ends))
     return full
 
 
@@ -41,7 +42,7 @@ class Sender:
     def __init__(self, **config):
         config = {k.replace("_", "."): v for k, v in config.items()}
         self.producer = ck.Producer({"bootstrap.servers": BOOTSTRAP, "linger.ms": 2,
-                                     "message.timeout.ms": 20000, **config})
+                                     "message.timeout.ms": 60000, **config})
         self.reports = []
 
     def send(self, where, what, **more):
@@ -55,7 +56,7 @@ class Sender:
         return self.flush()
 
     def flush(self):
-        equal(0, self.producer.flush(25), "messages left after flush")
+        equal(0, self.producer.flush(PATIENCE), "messages left after flush")
         for error, _ in self.reports:
             if error:
                 raise ck.KafkaException(error)
@@ -67,12 +68,12 @@ def consumer(**config):
     config = {k.replace("_", "."): v for k, v in config.items()}
     return ck.Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": PREFIX + "-none", "auto.offset.reset":
                         "earliest", "enable.auto.commit": False, "fetch.wait.max.ms": 100,
-                        "heartbeat.interval.ms": 200, "session.timeout.ms": 8000,
+                        "heartbeat.interval.ms": 200, "session.timeout.ms": 30000,
                         "topic.metadata.refresh.interval.ms": 1000, **config})
 
 
-def read(source, count, seconds=15):
-    got, end = [], time.monotonic() + seconds
+def read(source, count):
+    got, end = [], time.monotonic() + PATIENCE
     while len(got) < count and time.monotonic() < end:
         for message in source.consume(min(500, count - len(got)), 0.2):
             if message.error():
@@ -145,10 +146,10 @@ def positions():
         got = source.consume(1, 0.2)
     truth(got and got[0].offset() >= 100, "a record from the end on")
     check(got[0], got[0].offset())
-    equal((0, end), source.get_watermark_offsets(ck.TopicPartition(where, 0), 10), "watermarks")
-    found = source.offsets_for_times([ck.TopicPartition(where, 0, TIME + 50_500)], 10)
+    equal((0, end), source.get_watermark_offsets(ck.TopicPartition(where, 0), PATIENCE), "watermarks")
+    found = source.offsets_for_times([ck.TopicPartition(where, 0, TIME + 50_500)], PATIENCE)
     equal(51, found[0].offset, "offset of a time")
-    found = source.offsets_for_times([ck.TopicPartition(where, 0, TIME + 500_500)], 10)
+    found = source.offsets_for_times([ck.TopicPartition(where, 0, TIME + 500_500)], PATIENCE)
     equal(ck.OFFSET_END, found[0].offset, "offset of a late time")
     source.close()
     # librdkafka counts from the tail in offsets below -2000.
@@ -160,7 +161,7 @@ def out_of_range():
     Sender().samples(where, 0, 10)
     source = consumer(auto_offset_reset="error")
     source.assign([ck.TopicPartition(where, 0, 500)])
-    end = time.monotonic() + 15
+    end = time.monotonic() + PATIENCE
     error = None
     while error is None and time.monotonic() < end:
         message = source.poll(0.5)
@@ -224,7 +225,7 @@ class Member(threading.Thread):
 
     def end(self):
         self.ending = True
-        self.join(15)
+        self.join(PATIENCE)
         if self.error:
             raise self.error
 
@@ -237,7 +238,7 @@ def together(partitions, *members):
         owned = [set(member.owned) for member in members]
         return (sorted(p for one in owned for p in one) == list(range(partitions))
                 and all(len(one) == partitions // len(members) for one in owned))
-    within(25, f"{len(members)} members share {partitions} partitions", shared)
+    within(f"{len(members)} members share {partitions} partitions", shared)
 
 
 def rebalance(assignor):
@@ -266,7 +267,7 @@ def rebalance(assignor):
     together(6, two, three)
     stop.set()
     thread.join()
-    within(15, "all is read", lambda: sum(len(l) for l in seen.values()) >= sent[0])
+    within("all is read", lambda: sum(len(l) for l in seen.values()) >= sent[0])
     two.end()
     three.end()
     for partition in range(6):
@@ -301,7 +302,7 @@ def resume():
     source = consumer(group_id=where)
     source.subscribe([where])
     check(read(source, 30)[0], 20)
-    committed = source.committed([ck.TopicPartition(where, 0)], 10)[0]
+    committed = source.committed([ck.TopicPartition(where, 0)], PATIENCE)[0]
     equal((20, "mark"), (committed.offset, committed.metadata), "committed")
     source.close()
 
@@ -316,9 +317,9 @@ def admin_topics():
     except ck.KafkaException as error:
         equal(ck.KafkaError.TOPIC_ALREADY_EXISTS, error.args[0].code(), "error")
     done(ADMIN.create_partitions([ka.NewPartitions(where, 4)]))
-    within(10, "four partitions", lambda: len(ADMIN.list_topics(where, 10).topics[where].partitions) == 4)
+    within("four partitions", lambda: len(ADMIN.list_topics(where, PATIENCE).topics[where].partitions) == 4)
     done(ADMIN.delete_topics([where]))
-    within(10, "topic is gone", lambda: where not in ADMIN.list_topics(timeout=10).topics)
+    within("topic is gone", lambda: where not in ADMIN.list_topics(timeout=PATIENCE).topics)
 
 
 def admin_configs():
@@ -334,11 +335,11 @@ def admin_configs():
 
     def configs():
         return list(done(ADMIN.describe_configs([resource])).values())[0]
-    within(10, "changed", lambda: configs()["retention.bytes"].value == "5000000")
+    within("changed", lambda: configs()["retention.bytes"].value == "5000000")
     equal("604800000", configs()["segment.ms"].value, "segment.ms after delete")
     done(ADMIN.alter_configs([ka.ConfigResource(ka.ConfigResource.Type.TOPIC, where,
                                                 set_config={"retention.ms": "9000000"})]))
-    within(10, "replaced", lambda: configs()["retention.ms"].value == "9000000")
+    within("replaced", lambda: configs()["retention.ms"].value == "9000000")
     equal("-1", configs()["retention.bytes"].value, "retention.bytes after the replacement")
 
 
@@ -363,19 +364,19 @@ def admin_groups():
     equal(["teller"], [m.client_id for m in got.members], "clients")
     equal("range", got.partition_assignor, "assignor")
     member.end()
-    listed = ADMIN.list_consumer_groups().result(10)
+    listed = ADMIN.list_consumer_groups().result(PATIENCE)
     truth(where in [g.group_id for g in listed.valid], "the group is listed")
     offsets = [ck.TopicPartition(where, p, 7 + p) for p in range(2)]
     done(ADMIN.alter_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(where, offsets)]))
     got = done(ADMIN.list_consumer_group_offsets([ck.ConsumerGroupTopicPartitions(where)]))[where]
     equal([7, 8], sorted(p.offset for p in got.topic_partitions), "offsets")
     done(ADMIN.delete_consumer_groups([where]))
-    listed = ADMIN.list_consumer_groups().result(10)
+    listed = ADMIN.list_consumer_groups().result(PATIENCE)
     truth(where not in [g.group_id for g in listed.valid], "the group is gone")
 
 
 def admin_cluster():
-    got = ADMIN.describe_cluster().result(10)
+    got = ADMIN.describe_cluster().result(PATIENCE)
     equal(22, len(got.cluster_id), "length of the cluster id")
     equal([BOOTSTRAP], [f"{n.host}:{n.port}" for n in got.nodes], "nodes")
     equal(got.nodes[0].id, got.controller.id, "controller")

@@ -16,10 +16,11 @@ from kafka.errors import (InvalidPartitionsError, MessageSizeTooLargeError, Offs
                           TopicAlreadyExistsError, UnknownTopicOrPartitionError)
 from kafka.structs import OffsetAndMetadata
 
-from tap import (CODECS, COUNT, TIME, case, equal, finish, headers, key, noise, timestamp, truth, value, within)
+from tap import (CODECS, COUNT, PATIENCE, TIME, case, equal, finish, headers, key, noise, timestamp, truth, value,
+                 within)
 
 BOOTSTRAP, PREFIX = sys.argv[1], sys.argv[2]
-ADMIN = KafkaAdminClient(bootstrap_servers=BOOTSTRAP, request_timeout_ms=15000)
+ADMIN = KafkaAdminClient(bootstrap_servers=BOOTSTRAP, request_timeout_ms=60000)
 
 
 def topic(name, partitions=1, prefix=PREFIX, **config):
@@ -37,8 +38,8 @@ def producer(**config):
 
 def send(sender, where, begin, end, partition=0):
     futures = [sender.send(where, value(i), key(i), headers(i), partition, timestamp(i)) for i in range(begin, end)]
-    sender.flush(20)
-    return [future.get(20) for future in futures]
+    sender.flush(PATIENCE)
+    return [future.get(PATIENCE) for future in futures]
 
 
 def filled(name, count, partitions=1):
@@ -53,12 +54,12 @@ def filled(name, count, partitions=1):
 def consumer(*topics, **config):
     return KafkaConsumer(*topics, **{"bootstrap_servers": BOOTSTRAP, "auto_offset_reset": "earliest",
                                      "enable_auto_commit": False, "fetch_max_wait_ms": 100,
-                                     "heartbeat_interval_ms": 200, "session_timeout_ms": 8000,
+                                     "heartbeat_interval_ms": 200, "session_timeout_ms": 30000,
                                      "metadata_max_age_ms": 1000, **config})
 
 
-def read(source, count, seconds=15):
-    got, end = [], time.monotonic() + seconds
+def read(source, count):
+    got, end = [], time.monotonic() + PATIENCE
     while len(got) < count and time.monotonic() < end:
         for records in source.poll(200).values():
             got += records
@@ -107,8 +108,8 @@ def acks_zero():
 def large():
     where = topic("large")
     sender = producer(max_request_size=4_000_000)
-    sender.send(where, noise(1_000_000)).get(20)
-    fails(MessageSizeTooLargeError, lambda: sender.send(where, noise(1_100_000)).get(20))
+    sender.send(where, noise(1_000_000)).get(PATIENCE)
+    fails(MessageSizeTooLargeError, lambda: sender.send(where, noise(1_100_000)).get(PATIENCE))
     sender.close()
     equal(noise(1_000_000), read_all(where, 1)[0].value, "large value")
 
@@ -152,7 +153,7 @@ def out_of_range():
     source.seek(TopicPartition(where, 0), 500)
 
     def polls():
-        for _ in range(50):
+        for _ in range(300):
             source.poll(200)
     fails(OffsetOutOfRangeError, polls)
     source.close()
@@ -169,7 +170,7 @@ class Member(threading.Thread, ConsumerRebalanceListener):
         # kafka-python 3.0.12 loses an assignment whose reply comes in the moment a poll() times out
         # (poll's "timeout in ensure_active_group"): so it knows the topic first, which saves it a
         # rebalance of its own, and polls are long.
-        within(10, "the member knows the topic", lambda: self.source.partitions_for_topic(where))
+        within("the member knows the topic", lambda: self.source.partitions_for_topic(where))
         self.source.subscribe([where], listener=self)
         self.start()
 
@@ -196,7 +197,7 @@ class Member(threading.Thread, ConsumerRebalanceListener):
 
     def end(self):
         self.ending = True
-        self.join(15)
+        self.join(PATIENCE)
         if self.error:
             raise self.error
 
@@ -210,7 +211,7 @@ def together(partitions, *members):
         return (sorted(p for one in owned for p in one) == list(range(partitions))
                 and all(len(one) == partitions // len(members) for one in owned))
     try:
-        within(25, f"{len(members)} members share {partitions} partitions", shared)
+        within(f"{len(members)} members share {partitions} partitions", shared)
     except AssertionError as error:
         group = members[0].source.config["group_id"]
         story = [f"{member.owned} {member.source.assignment()}" for member in members]
@@ -228,7 +229,7 @@ def rebalance(assignor):
             sent[0] += 1
             if sent[0] % 20 == 0:
                 time.sleep(0.01)
-        sender.close(20)
+        sender.close(PATIENCE)
 
     thread = threading.Thread(target=source, daemon=True)
     thread.start()
@@ -243,7 +244,7 @@ def rebalance(assignor):
     together(6, two, three)
     stop.set()
     thread.join()
-    within(15, "all is read", lambda: sum(len(l) for l in seen.values()) >= sent[0])
+    within("all is read", lambda: sum(len(l) for l in seen.values()) >= sent[0])
     two.end()
     three.end()
     for partition in range(6):
@@ -286,10 +287,10 @@ def admin_topics():
     equal(2, len(got["partitions"]), "partitions")
     fails(TopicAlreadyExistsError, lambda: ADMIN.create_topics({where: {"num_partitions": 1}}))
     ADMIN.create_partitions({where: 4})
-    within(10, "four partitions", lambda: len(ADMIN.describe_topics([where])[0]["partitions"]) == 4)
+    within("four partitions", lambda: len(ADMIN.describe_topics([where])[0]["partitions"]) == 4)
     fails(InvalidPartitionsError, lambda: ADMIN.create_partitions({where: 3}))
     ADMIN.delete_topics([where])
-    within(10, "topic is gone", lambda: where not in ADMIN.list_topics())
+    within("topic is gone", lambda: where not in ADMIN.list_topics())
     fails(UnknownTopicOrPartitionError, lambda: ADMIN.delete_topics([where]))
 
 
@@ -304,11 +305,11 @@ def admin_configs():
     equal("1234567", configs(where)["segment.ms"], "segment.ms")
     ADMIN.alter_configs([ConfigResource(ConfigResourceType.TOPIC, where,
                                         {"retention.bytes": ("SET", "5000000"), "segment.ms": ("DELETE", None)})])
-    within(10, "changed", lambda: configs(where)["retention.bytes"] == "5000000")
+    within("changed", lambda: configs(where)["retention.bytes"] == "5000000")
     equal("604800000", configs(where)["segment.ms"], "segment.ms after delete")
     ADMIN.alter_configs([ConfigResource(ConfigResourceType.TOPIC, where, {"retention.bytes": "6000000"})],
                         incremental=False)
-    within(10, "replaced", lambda: configs(where)["retention.bytes"] == "6000000")
+    within("replaced", lambda: configs(where)["retention.bytes"] == "6000000")
 
 
 def admin_records():

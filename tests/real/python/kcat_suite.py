@@ -12,7 +12,7 @@ BOOTSTRAP, PREFIX = sys.argv[1], sys.argv[2]
 
 
 def kcat(*args, feed=b"", status=0):
-    got = subprocess.run(["kcat", "-b", BOOTSTRAP, *args], input=feed, capture_output=True, timeout=60, check=False)
+    got = subprocess.run(["kcat", "-b", BOOTSTRAP, *args], input=feed, capture_output=True, timeout=120, check=False)
     if status is not None and got.returncode != status:
         raise AssertionError(f"kcat {' '.join(args)}: status {got.returncode}: {got.stderr.decode()}")
     return got.stdout if status == 0 else got.stderr

@@ -92,9 +92,9 @@ final class Crash {
             thread.start();
         }
         REACHED.await();
-        Tap.within(20, "a commit", () -> COMMITTED.get() > 0);
+        Tap.within("a commit", () -> COMMITTED.get() > 0);
         Tap.truth(ProcessHandle.of(pid).get().destroyForcibly(), "kill " + pid);
-        Tap.within(10, "the broker is gone", () -> !ProcessHandle.of(pid).map(ProcessHandle::isAlive).orElse(false)
+        Tap.within("the broker is gone", () -> !ProcessHandle.of(pid).map(ProcessHandle::isAlive).orElse(false)
             || zombie(pid));
         stop = true;
         List<String> lines = new ArrayList<>(ACKNOWLEDGED);

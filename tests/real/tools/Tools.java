@@ -66,7 +66,7 @@ final class Tools {
 
     /** Kafka tells of a topic before its leader serves it. */
     private static void served(String topic, int partitions) throws Exception {
-        Tap.within(15, topic + " is served", () -> Tool.lines(Tool.feed("", "GetOffsetShell",
+        Tap.within(topic + " is served", () -> Tool.lines(Tool.feed("", "GetOffsetShell",
             Tool.withServer("--topic", topic)).out).length == partitions);
     }
 
@@ -116,10 +116,10 @@ final class Tools {
     private static void alterTopics() throws Exception {
         String topic = topic("alter", 1);
         Tool.run(TOPICS, "--alter", "--topic", topic, "--partitions", "4");
-        Tap.within(10, "four partitions", () -> Tool.run(TOPICS, "--describe", "--topic", topic)
+        Tap.within("four partitions", () -> Tool.run(TOPICS, "--describe", "--topic", topic)
             .contains("PartitionCount: 4"));
         Tool.run(TOPICS, "--delete", "--topic", topic);
-        Tap.within(10, "topic is gone", () -> !Tool.run(TOPICS, "--list").contains(topic + "\n"));
+        Tap.within("topic is gone", () -> !Tool.run(TOPICS, "--list").contains(topic + "\n"));
     }
 
     private static void topicErrors() throws Exception {
@@ -378,13 +378,13 @@ final class Tools {
         String name = prefix + "-group";
         String[] on = {"--entity-type", "groups", "--entity-name", name};
         Tool.run(CONFIGS, join(on, "--alter", "--add-config", "consumer.session.timeout.ms=50000"));
-        Tap.within(10, "the group's setting", () -> Tool.run(CONFIGS, "--entity-type", "groups", "--describe")
+        Tap.within("the group's setting", () -> Tool.run(CONFIGS, "--entity-type", "groups", "--describe")
             .contains("consumer.session.timeout.ms=50000"));
         has(Tool.run(CONFIGS, join(on, "--describe")), "DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000");
         Tool.run(CONFIGS, join(on, "--alter", "--delete-config", "consumer.session.timeout.ms"));
         Tool.run("ClientMetricsCommand", "--alter", "--name", name, "--metrics", "org.apache.kafka", "--interval",
             "10000");
-        Tap.within(10, "the subscription", () -> Tool.run("ClientMetricsCommand", "--list").contains(name));
+        Tap.within("the subscription", () -> Tool.run("ClientMetricsCommand", "--list").contains(name));
         has(Tool.run("ClientMetricsCommand", "--describe"), "interval.ms=10000");
         Tool.run("ClientMetricsCommand", "--delete", "--name", name);
         has(Tool.run(CONFIGS, "--entity-type", "topics", "--describe"), "Dynamic configs for topic ");
