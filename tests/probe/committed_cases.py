@@ -209,7 +209,7 @@ def _(e):
     for commit in (True, False):
         first = p.q_send(i, 1)
         c = e.conn()
-        body = {"maxWaitMs": 5000, "minBytes": 1, "maxBytes": 1 << 20, "isolationLevel": 1, "topics": [
+        body = {"maxWaitMs": 60000, "minBytes": 1, "maxBytes": 1 << 20, "isolationLevel": 1, "topics": [
             {"topicId": i, "partitions": [{"partition": 0, "fetchOffset": first, "partitionMaxBytes": 1000}]}]}
         c.send("Fetch", 17, body)
         p.q_end(commit)

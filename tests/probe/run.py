@@ -128,10 +128,16 @@ def run_probes(env, names):
     return stopped
 
 
-def worker(port, queue, results):
+def said_before(recorded):
+    """(probe, step) -> the recorded answer"""
+    return {(probe, step): entry["response"] for probe, steps in recorded.items() for step, entry in steps.items()}
+
+
+def worker(port, wanted, queue, results):
     try:
         out = io.StringIO()
         env = Env("127.0.0.1", port, out)
+        env.wanted = wanted
         env.warm()
         while True:
             name = queue.get()
@@ -146,19 +152,21 @@ def worker(port, queue, results):
         results.put((None, [], traceback.format_exc(), 0))
 
 
-def send(port, names, jobs):
+def send(port, names, jobs, wanted):
     """Sends the probes in several processes; (lines, problems by probe, seconds by probe)"""
     lines, problems, seconds = [], {}, {}
     if "fresh-broker" in names:
         out = io.StringIO()
-        problems.update(run_probes(Env("127.0.0.1", port, out), ["fresh-broker"]))
+        env = Env("127.0.0.1", port, out)
+        env.wanted = wanted
+        problems.update(run_probes(env, ["fresh-broker"]))
         lines += out.getvalue().splitlines()
     served = Env("127.0.0.1", port, io.StringIO()).supports
     names = [name for name in names if name != "fresh-broker" and (name not in ABOUT or served(ABOUT[name], 1)
                                                                    or served(ABOUT[name], 0))]
     names.sort(key=lambda name: SLOW_FIRST.index(name) if name in SLOW_FIRST else len(SLOW_FIRST))
     queue, results = multiprocessing.Queue(), multiprocessing.Queue()
-    workers = [multiprocessing.Process(target=worker, args=(port, queue, results), daemon=True)
+    workers = [multiprocessing.Process(target=worker, args=(port, wanted, queue, results), daemon=True)
                for _ in range(min(jobs, len(names)))]
     for name in names + [None] * len(workers):
         queue.put(name)
@@ -167,9 +175,9 @@ def send(port, names, jobs):
     ends = 0
     while len(seconds) < len(names) and ends < len(workers):
         try:
-            name, said, problem, took = results.get(timeout=120)
+            name, said, problem, took = results.get(timeout=240)
         except Exception:  # pylint: disable=broad-except
-            problems["(all)"] = "no probe ended within 120 s"
+            problems["(all)"] = "no probe ended within 240 s"
             break
         if name is None:
             problems[f"worker {ends}"] = problem
@@ -259,9 +267,12 @@ def differing(a, b, path):
             yield where, x, y
 
 
-def judge_all(options, lines, problems, names):
+def read_recording():
     with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
-        recorded = by_probe(file.read().splitlines())
+        return by_probe(file.read().splitlines())
+
+
+def judge_all(options, recorded, lines, problems, names):
     new = by_probe(lines)
     tap = Tap()
     judge = Judge(tap, {} if options.against == "kafka" else read_differences())
@@ -306,10 +317,10 @@ def main():
         settings["reactors"] = options.reactors
     broker = Kafka(settings=SETTINGS) if options.against == "kafka" else \
         FluxMQ(binary=options.bin, settings=settings, options=["--broker-id", "1"])
-    started, ending = time.monotonic(), None
+    started, ending, recorded = time.monotonic(), None, read_recording()
     try:
         broker.start()
-        lines, problems, seconds = send(broker.port, names, options.jobs)
+        lines, problems, seconds = send(broker.port, names, options.jobs, said_before(recorded))
         if not broker.alive():
             problems["(broker)"] = "the broker died: " + broker.tail(30)
         try:
@@ -321,7 +332,7 @@ def main():
     if options.keep:
         with open(options.keep, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
-    tap = judge_all(options, lines, problems, names)
+    tap = judge_all(options, recorded, lines, problems, names)
     tap.result(ending is None, "the broker stops, and has nothing to complain about")
     if ending:
         tap.note(ending)

@@ -158,13 +158,13 @@ def _(e):
     t, i = e.topic("pipe")
     c = e.conn()
     order = []
-    fetch = {"maxWaitMs": 700, "minBytes": 1, "topics": [{"topicId": i, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 1000}]}]}
+    fetch = {"maxWaitMs": 6000, "minBytes": 1, "topics": [{"topicId": i, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 1000}]}]}
     sent = [c.send("Metadata", 12, {"topics": []}), c.send("Fetch", 17, fetch), c.send("ApiVersions", 0, {}), c.send("Metadata", 12, {"topics": []})]
-    t0 = time.time()
+    t0 = time.monotonic()
     for _ in sent:
         b = c.recv_raw()
-        order.append([struct.unpack_from(">i", b)[0], time.time() - t0 > 0.5])
-    e.what = "four requests at once on one connection, the second is a Fetch that waits 700 ms: [position of the request, answered late]"
+        order.append([struct.unpack_from(">i", b)[0], time.monotonic() - t0 > 5.5])
+    e.what = "four requests at once on one connection, the second is a Fetch that waits 6 s: [position of the request, answered late]"
     e.put("Fetch", 17, fetch, [[sent.index(a), late] for a, late in order])
     c.close()
 
@@ -172,14 +172,20 @@ def _(e):
 def fresh(e):
     """only on a broker on which nothing has been done: the first answers of the coordinators"""
     e.x("ListGroups", 5, {"statesFilter": [], "typesFilter": []}, what="ListGroups, nothing done before")
-    e.x("FindCoordinator", 4, {"keyType": 0, "coordinatorKeys": ["g"]}, what="first FindCoordinator of a group")
-    e.x("FindCoordinator", 4, {"keyType": 1, "coordinatorKeys": ["t"]}, what="first FindCoordinator of a transactional id")
-    e.x("InitProducerId", 5, {"transactionalId": "t", "transactionTimeoutMs": 60000}, what="InitProducerId at once")
-    e.x("JoinGroup", 9, jg("g"), what="JoinGroup at once", learn=learn_member(e))
-    time.sleep(3)
-    e.x("FindCoordinator", 4, {"keyType": 0, "coordinatorKeys": ["g"]}, what="3 s later")
+    asked = (("FindCoordinator", 4, {"keyType": 0, "coordinatorKeys": ["g"]}, "first FindCoordinator of a group"),
+             ("FindCoordinator", 4, {"keyType": 1, "coordinatorKeys": ["t"]}, "first FindCoordinator of a transactional id"),
+             ("InitProducerId", 5, {"transactionalId": "t", "transactionTimeoutMs": 60000}, "InitProducerId at once"),
+             ("JoinGroup", 9, jg("g"), "JoinGroup at once"))
+    c = e.conn()   # sent in one piece: the first ones have the topics made, and the last must come before they are
+    c.raw(b"".join(c.frame(api, ver, body, n) for n, (api, ver, body, _) in enumerate(asked)))
+    for api, ver, body, what in asked:
+        e.what = what
+        e.put(api, ver, body, c.recv(api, ver)[1])
+    c.close()
+    there = lambda r: all(t["errorCode"] == 0 for t in r.get("coordinators", r.get("topics")))
+    e.x("FindCoordinator", 4, {"keyType": 0, "coordinatorKeys": ["g"]}, what="a while later", until=there)
     e.x("FindCoordinator", 6, {"keyType": 2, "coordinatorKeys": ["g:AAAAAAAAAAAAAAAAAAAAZw:0"]}, what="first FindCoordinator of a share partition")
-    e.x("Metadata", 12, {"topics": [{"name": "__consumer_offsets"}, {"name": "__transaction_state"}], "allowAutoTopicCreation": False}, what="the internal topics", note=lambda r: [{"name": t["name"], "isInternal": t["isInternal"], "errorCode": t["errorCode"], "partitions": len(t["partitions"])} for t in r["topics"]])
+    e.x("Metadata", 12, {"topics": [{"name": "__consumer_offsets"}, {"name": "__transaction_state"}], "allowAutoTopicCreation": False}, what="the internal topics", until=there, note=lambda r: [{"name": t["name"], "isInternal": t["isInternal"], "errorCode": t["errorCode"], "partitions": len(t["partitions"])} for t in r["topics"]])
     e.x("DescribeConfigs", 4, {"resources": [{"resourceType": 2, "resourceName": n, "configurationKeys": ["cleanup.policy", "segment.bytes", "compression.type", "min.insync.replicas", "unclean.leader.election.enable"]} for n in ("__consumer_offsets", "__transaction_state")]}, what="their configs")
     e.x("InitProducerId", 5, {"transactionalId": None, "transactionTimeoutMs": 60000}, what="the first producer id of a cluster")
 
@@ -215,8 +221,7 @@ def _(e):
     e.x("Metadata", 10, {"topics": [], "includeClusterAuthorizedOperations": True}, what="authorized operations of the cluster")
     a = e.n("auto")
     e.x("Metadata", 12, {"topics": [{"name": a}], "allowAutoTopicCreation": True}, what="unknown topic, creation allowed: first answer", note=lambda r: {**r, "topics": [{**x, "topicId": "ZERO" if x["topicId"] == ZERO else "set"} for x in r["topics"]]})
-    time.sleep(1.5)
-    e.x("Metadata", 12, {"topics": [{"name": a}], "allowAutoTopicCreation": False}, what="1.5 s later", learn=lambda r: e.remember(r["topics"][0]["topicId"], "ID"))
+    e.x("Metadata", 12, {"topics": [{"name": a}], "allowAutoTopicCreation": False}, what="a while later", until=lambda r: r["topics"][0]["errorCode"] == 0, learn=lambda r: e.remember(r["topics"][0]["topicId"], "ID"))
     for nm, w in (("bad name!", "blank and exclamation mark"), ("", "empty"), (".", "one dot"), ("..", "two dots"), ("x" * 250, "250 characters"), ("a/b", "slash"), ("grüße", "not ASCII")):
         e.x("Metadata", 12, {"topics": [{"name": nm}], "allowAutoTopicCreation": True}, what="topic name: " + w)
 
@@ -650,11 +655,11 @@ def _(e):
     F("maxBytes 150, two partitions", [(i, 0, 0), (i, 1, 0)], maxBytes=150)
     e.x("Fetch", 17, fe([(i, 0, 9)], maxWaitMs=400, minBytes=1), what="minBytes 1, maxWait 400 at the end of the log", timed=350)
     e.x("Fetch", 17, fe([(i, 0, 0)], maxWaitMs=400, minBytes=100000), what="minBytes 100000, maxWait 400, some data: waits and returns it", timed=350)
-    e.x("Fetch", 17, fe([(i, 0, 99)], maxWaitMs=400, minBytes=1), what="out of range: does not wait", timed=350)
+    e.x("Fetch", 17, fe([(i, 0, 99)], maxWaitMs=20000, minBytes=1), what="out of range: does not wait", timed=15000)
     e.x("Fetch", 17, fe([(i, 0, 9), (i, 9, 0)], maxWaitMs=400, minBytes=1), what="one partition does not exist: it waits all the same", timed=350)
-    e.x("Fetch", 17, fe([(i, 0, 9), (i, 1, 99)], maxWaitMs=400, minBytes=1), what="one partition out of range: does not wait", timed=350)
-    e.x("Fetch", 17, {"maxWaitMs": 400, "minBytes": 1, "topics": []}, what="no partitions: does not wait", timed=350)
-    e.x("Fetch", 17, fe([(i, 0, 9)], maxWaitMs=400, minBytes=0), what="minBytes 0: does not wait", timed=350)
+    e.x("Fetch", 17, fe([(i, 0, 9), (i, 1, 99)], maxWaitMs=20000, minBytes=1), what="one partition out of range: does not wait", timed=15000)
+    e.x("Fetch", 17, {"maxWaitMs": 20000, "minBytes": 1, "topics": []}, what="no partitions: does not wait", timed=15000)
+    e.x("Fetch", 17, fe([(i, 0, 9)], maxWaitMs=20000, minBytes=0), what="minBytes 0: does not wait", timed=15000)
     F("current leader epoch right", [(i, 0, 6, {"currentLeaderEpoch": 0})])
     F("current leader epoch ahead", [(i, 0, 6, {"currentLeaderEpoch": 5})])
     F("lastFetchedEpoch 0", [(i, 0, 6, {"lastFetchedEpoch": 0})])
@@ -667,13 +672,13 @@ def _(e):
     e.x("Fetch", 17, {**fe([(i, 0, 6)]), "replicaState": {"replicaId": -2, "replicaEpoch": -1}}, what="as debugging consumer -2")
     e.x("Fetch", 17, {**fe([(i, 0, 6)]), "clusterId": "wrong"}, what="wrong cluster id")
     c, d = e.conn(), e.conn()
-    t0 = time.time()
-    c.send("Fetch", 17, fe([(i, 2, 0)], maxWaitMs=5000, minBytes=1))
+    t0 = time.monotonic()
+    c.send("Fetch", 17, fe([(i, 2, 0)], maxWaitMs=20000, minBytes=1))
     time.sleep(0.2)
     d.call("Produce", 13, pr(i, batch(1), part=2))
     r = c.recv("Fetch", 17)[1]
     e.what = "a waiting fetch is woken by a produce"
-    e.put("Fetch", 17, fe([(i, 2, 0)], maxWaitMs=5000, minBytes=1), r, waited=time.time() - t0 > 2)
+    e.put("Fetch", 17, fe([(i, 2, 0)], maxWaitMs=20000, minBytes=1), r, waited=time.monotonic() - t0 > 15)
     c.close(), d.close()
 
 
@@ -728,7 +733,7 @@ def _(e):
     e.x("ListOffsets", 11, lo(t, -1, iso=1), what="latest, read committed")
     e.x("ListOffsets", 11, lo(t, -1), what="latest, read uncommitted")
     e.q("EndTxn", 5, {"transactionalId": p["id"], "producerId": p["pid"], "producerEpoch": p["epoch"], "committed": False})
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     e.produce(i, 0, batch(1))
     e.x("Fetch", 17, fe([(i, 0, 0)], isolationLevel=1), what="read committed, transaction aborted")
     e.x("Fetch", 17, fe([(i, 0, 5)], isolationLevel=1), what="read committed from behind the aborted transaction")
@@ -838,7 +843,7 @@ def _(e):
 SUB = struct.pack(">hih", 1, 1, 1) + b"t" + struct.pack(">ii", -1, 0)
 
 
-def jg(g, member="", proto="range", ptype="consumer", inst=None, session=10000, rebalance=3000, ver=9, protos=None, reason=None):
+def jg(g, member="", proto="range", ptype="consumer", inst=None, session=60000, rebalance=60000, ver=9, protos=None, reason=None):
     b = {"groupId": g, "sessionTimeoutMs": session, "memberId": member, "protocolType": ptype, "protocols": [{"name": p, "metadata": SUB} for p in (protos if protos is not None else [proto])]}
     if ver >= 1:
         b["rebalanceTimeoutMs"] = rebalance
@@ -906,7 +911,10 @@ def _(e):
     m2 = r["memberId"]
     e.remember(m2, "MEMBER")
     d.send("JoinGroup", 9, jg(g, m2))
-    time.sleep(0.3)
+    for _ in range(2400):   # its join is another connection's: it is there when the group says so
+        if e.q("DescribeGroups", 5, {"groups": [g]})["groups"][0]["groupState"] == "PreparingRebalance":
+            break
+        time.sleep(0.025)
     H("heartbeat while the group rebalances", generationId=2)
     H("heartbeat while the group rebalances, v0", 0, generationId=2)
     H("heartbeat of the generation before", generationId=1)
@@ -1037,6 +1045,15 @@ def _(e):
 
 
 # ================================================================ transactions
+def txn_done(e, tid):
+    """waits until what was ended is complete"""
+    for _ in range(2400):
+        r = e.q("DescribeTransactions", 0, {"transactionalIds": [tid]})
+        if "Prepare" not in r["transactionStates"][0]["transactionState"]:
+            return
+        time.sleep(0.025)
+
+
 def txn_begin(e, name, timeout=60000):
     tid = e.n(name)
     for _ in range(80):
@@ -1097,7 +1114,7 @@ def _(e):
     e.x("ListTransactions", 2, {"stateFilters": [], "producerIdFilters": [], "durationFilter": -1, "transactionalIdPattern": "(("}, what="list: bad pattern")
     e.x("DescribeProducers", 0, {"topics": [{"name": t, "partitionIndexes": [0]}]}, what="producers of the partition, transaction open")
     E("v4: commit")
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     E("v4: commit again")
     E("v4: abort after commit", False)
     e.x("Fetch", 17, fe([(i, 0, 0)]), what="the partition after the commit")
@@ -1108,7 +1125,7 @@ def _(e):
     E("v4: other producer id", pid=p["pid"] + 55)
     E("v4: unknown transactional id", tid=e.n("nowhere"))
     E("v4: abort without records", False)
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     e.x("ListOffsets", 11, lo(t, -1), what="the end of the log: the abort marker is written")
     # version 5: the epoch rises with every transaction
     p = txn_begin(e, "tx5")
@@ -1127,7 +1144,7 @@ def _(e):
     r = E("v5: commit", v=5)
     old = p["epoch"]
     p["epoch"] = r["producerEpoch"] if r else old
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     e.x("Fetch", 17, fe([(i, 0, 0)]), what="the partition: epochs of the data and of the marker")
     W("v13: the epoch before the commit", 1, old)
     E("v5: the same commit again with the old epoch (a retry)", v=5, ep=old)
@@ -1137,7 +1154,7 @@ def _(e):
     q = txn_begin(e, "tx5")
     W("v13: after another InitProducerId of the same transactional id", 1)
     E("v5: likewise", v=5)
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     e.x("ListOffsets", 11, lo(t, -1, iso=1), what="latest, read committed: the open transaction was aborted")
     e.x("WriteTxnMarkers", 1, {"markers": [{"producerId": 4000001, "producerEpoch": 0, "transactionResult": True, "coordinatorEpoch": 0, "topics": [{"name": e.n("nowhere"), "partitionIndexes": [0]}]}]}, what="WriteTxnMarkers, unknown topic")
     e.x("AddPartitionsToTxn", 5, {"transactions": [{"transactionalId": q["id"], "producerId": q["pid"], "producerEpoch": q["epoch"], "verifyOnly": True, "topics": [{"name": t, "partitions": [0]}]}]}, what="AddPartitionsToTxn v5 verify only")
@@ -1166,7 +1183,7 @@ def _(e):
     e.x("OffsetFetch", 9, {"groups": [{"groupId": g, "topics": None}], "requireStable": True}, what="the same, all topics")
     e.x("OffsetFetch", 7, {"groupId": g, "topics": [{"name": t, "partitionIndexes": [0]}], "requireStable": True}, what="the same in v7")
     e.q("EndTxn", 4, {"transactionalId": p["id"], "producerId": p["pid"], "producerEpoch": p["epoch"], "committed": True})
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     F("after the commit", True)
     p = txn_begin(e, "to")
     O("AddOffsetsToTxn")
@@ -1175,14 +1192,14 @@ def _(e):
     F("pending over a committed offset, stable only", True)
     e.x("DeleteGroups", 2, {"groupsNames": [g]}, what="delete the group while an offset is pending")
     e.q("EndTxn", 4, {"transactionalId": p["id"], "producerId": p["pid"], "producerEpoch": p["epoch"], "committed": True})
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     F("after the commit", True)
     p = txn_begin(e, "to5")
     C("v5: without AddOffsetsToTxn", 5, ((1, 8),))
     C("v4: without AddOffsetsToTxn", 4, ((1, 9),))
     C("v5: old epoch", 5, ((1, 8),), producerEpoch=-1)
     e.q("EndTxn", 5, {"transactionalId": p["id"], "producerId": p["pid"], "producerEpoch": p["epoch"], "committed": False})
-    time.sleep(0.4)
+    txn_done(e, p["id"])
     F("after the abort", True)
 
 

@@ -65,8 +65,11 @@ class Silence(Exception):
     pass
 
 
+SILENCE, PATIENCE = 8, 60   # seconds
+
+
 class Conn:
-    def __init__(self, env, timeout=8):
+    def __init__(self, env, timeout=PATIENCE):
         self.env, self.corr = env, 100
         self.s = socket.create_connection((env.host, env.port), timeout)
         self.s.settimeout(timeout)
@@ -125,9 +128,9 @@ class Conn:
     def close(self):
         self.s.close()
 
-    def state(self, wait=1.0):
+    def state(self, wait):
         """'open' or 'closed', seen from this side"""
-        self.s.settimeout(wait)
+        self.s.settimeout(self.env.patience(wait))
         try:
             return "closed" if self.s.recv(1) == b"" else "data"
         except socket.timeout:
@@ -149,6 +152,7 @@ class Env:
         self.run = "%06x" % random.SystemRandom().randrange(1 << 24)
         self.subs, self.ints, self.counts, self.unsupported, self.lines = {}, {}, {}, 0, 0
         self.conns, self.sorting = [], ""
+        self.wanted = {}   # (probe, step) -> the recorded answer
         self.subs[self.run] = "$RUN"
         c = Conn(self)
         r = c.call("ApiVersions", 4, {"clientSoftwareName": "probe", "clientSoftwareVersion": "1"})
@@ -179,6 +183,10 @@ class Env:
             if self.q("InitProducerId", 4, {"transactionalId": "warm-" + self.run, "transactionTimeoutMs": 1000})["errorCode"] == 0:
                 break
             time.sleep(0.2)
+
+    def patience(self, seconds):
+        """how long to wait for the next answer: where one was recorded, as long as a busy machine may need"""
+        return seconds if self.wanted.get((self.name, self.step + 1), "silence") == "silence" else PATIENCE
 
     def supports(self, api, ver):
         lo, hi = self.apis.get(T.keys[api], (0, -1))
@@ -289,7 +297,7 @@ class Env:
 
     def x(self, api, ver, body, conn=None, what="", learn=None, force=False, note=None, timed=None, until=None, **kw):
         """one exchange, recorded; learn: function(response) run before it is written;
-        until: sent again every 100 ms, 6 s long, till it holds of the response; only the last one is recorded"""
+        until: sent again every 100 ms, a minute long, till it holds of the response; only the last one is recorded"""
         self.what = what or self.what
         if not force and not self.supports(api, ver):
             self.unsupported += 1
@@ -297,10 +305,11 @@ class Env:
             return None
         own = conn is None
         c = conn or Conn(self)
-        t = time.time()
+        c.s.settimeout(self.patience(SILENCE))
+        t = time.monotonic()
         try:
             r = c.call(api, ver, body, **kw)
-            while until and not until(r) and time.time() - t < 6 and "'errorCode': 35" not in str(r):
+            while until and not until(r) and time.monotonic() - t < PATIENCE and "'errorCode': 35" not in str(r):
                 time.sleep(0.1)
                 r = c.call(api, ver, body, **kw)
         except Closed:
@@ -315,7 +324,7 @@ class Env:
         finally:
             if own:
                 c.close()
-        ms = (time.time() - t) * 1000
+        ms = (time.monotonic() - t) * 1000
         if learn:
             try:
                 learn(r)
