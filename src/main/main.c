@@ -48,7 +48,7 @@ static enum outcome open_net(struct server *s)
         .request_bytes_max = c->socket_request_max_bytes,
         .receive_bytes_max = c->receive_memory_max_bytes,
         .idle_ms_max = c->connections_max_idle_ms,
-        .busy_poll_ns = c->busy_poll_ns,
+        .busy_poll_ns = os_cores() > 1 ? c->busy_poll_ns : MAX(c->busy_poll_ns, 0),
     };
     for (int32_t i = 0; i < c->listener_count; i++)
         o.listeners[o.listener_count++] = (struct net_listener){

@@ -33,7 +33,7 @@ struct net_options {
     int64_t receive_bytes_max;     /* receive buffers of all connections */
     int64_t connection_bytes_max;  /* frames and replies under way of one; 0: 16 MiB */
     int64_t idle_ms_max;           /* connections.max.idle.ms; -1: never */
-    int64_t busy_poll_ns;          /* busy.poll.us: how long to look before sleeping */
+    int64_t busy_poll_ns;          /* how long to look before sleeping; below 0: when it pays */
 };
 
 struct net;

@@ -4,6 +4,7 @@
 #define NET_PRIVATE_H
 
 #include "broker/link.h"
+#include "net/look.h"
 #include "net/net.h"
 
 #define CONN_MAGIC 0x434f4e4eu
@@ -109,6 +110,7 @@ struct reactor {
     int alarm;                 /* wakes it for timers that are not near */
     int64_t alarm_ns;          /* when; 0: not set */
     int64_t busy_ns;           /* the last turn that had something to do */
+    struct look look;
     struct os_thread *thread;
     struct mail stop;          /* wakes it when the net stops */
     struct list conns;         /* struct conn.node */
@@ -144,6 +146,7 @@ struct net {
     _Atomic int connections_max, connections_per_ip_max; /* net_limit */
     _Atomic int64_t receive_bytes;
     _Atomic bool stopping;
+    _Atomic bool looking;      /* a reactor looks instead of sleeping */
     _Atomic int busy;          /* while stopping: reactors that are not through */
     int64_t grace_ns;
     bool started;

@@ -223,32 +223,73 @@ static int64_t patience(struct reactor *r)
     return -1;
 }
 
-/* Looks again and again for a while after there was something to do. False: nothing came. */
-static bool look(struct reactor *r, struct os_event *events, int64_t wait, int *count)
+/* Looks again and again until `until`. False: nothing came. *torn: another thread ran meanwhile. */
+static bool look(struct reactor *r, struct os_event *events, int64_t until, int *count, bool *torn)
 {
-    int64_t until = r->busy_ns + r->net->options.busy_poll_ns;
-    if (wait >= 0)
-        until = MIN(until, r->shard.now_ns + wait);
-    for (int64_t now = r->shard.now_ns; now < until; now = os_now_ns()) {
+    *torn = false;
+    for (int64_t now = os_now_ns(), next; now < until && !*torn; now = next) {
         *count = os_poller_wait(r->poller, events, EVENTS_MAX, 0);
         if (*count > 0 || mailbox_has(&r->shard.mailbox))
             return true;
         os_thread_yield();
+        next = os_now_ns();
+        *torn = next - now > LOOK_TORN_NS;
     }
     return false;
+}
+
+/* busy.poll.us above 0: after every turn that had something to do. */
+static bool look_for_long(struct reactor *r, struct os_event *events, int64_t wait, int *count)
+{
+    bool torn, found = false;
+    int64_t until = r->busy_ns + r->net->options.busy_poll_ns;
+    if (wait >= 0)
+        until = MIN(until, r->shard.now_ns + wait);
+    do
+        found = look(r, events, until, count, &torn);
+    while (!found && torn);
+    return found;
+}
+
+/* By itself, when it pays; one reactor at a time, so that others find a processor. */
+static bool look_if_worth(struct reactor *r, struct os_event *events, int64_t wait, int64_t from,
+                          int *count)
+{
+    bool torn, other = false;
+    if ((wait >= 0 && wait < LOOK_NS) || !look_is_worth_it(&r->look, from) ||
+        !atomic_compare_exchange_strong(&r->net->looking, &other, true))
+        return false;
+    bool found = look(r, events, from + LOOK_NS, count, &torn);
+    atomic_store(&r->net->looking, false);
+    look_ended(&r->look, from, os_now_ns(), found, torn);
+    return found;
+}
+
+static int sleep_for(struct reactor *r, struct os_event *events, int64_t wait)
+{
+    if (!mailbox_sleep(&r->shard.mailbox))
+        wait = 0;
+    int count = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
+    mailbox_awake(&r->shard.mailbox);
+    return count;
 }
 
 /* Waits for events or mail; returns the number of events. */
 static int await(struct reactor *r, struct os_event *events)
 {
     int count = 0;
-    int64_t wait = patience(r);
-    if (unlikely(r->net->options.busy_poll_ns > 0) && look(r, events, wait, &count))
+    int64_t wait = patience(r), busy = r->net->options.busy_poll_ns;
+    if (busy > 0 && look_for_long(r, events, wait, &count))
         return count;
-    if (!mailbox_sleep(&r->shard.mailbox))
-        wait = 0;
-    count = os_poller_wait(r->poller, events, EVENTS_MAX, wait);
-    mailbox_awake(&r->shard.mailbox);
+    if (busy >= 0 || wait == 0)
+        return sleep_for(r, events, wait);
+    int64_t from = os_now_ns();
+    if (look_if_worth(r, events, wait, from, &count))
+        return count;
+    bool measure = look_wants_measure(&r->look);
+    int64_t cpu = measure ? os_thread_cpu_ns() : 0;
+    count = sleep_for(r, events, wait);
+    look_slept(&r->look, from, os_now_ns(), measure ? os_thread_cpu_ns() - cpu : -1);
     return count;
 }
 

@@ -117,6 +117,7 @@ void os_thread_join(struct os_thread **thread);
 
 /* Others may run first. */
 void os_thread_yield(void);
+int64_t os_thread_cpu_ns(void); /* of the calling thread */
 /* The calling thread runs when no other of the machine wants to, and makes way at once. There may
  * be no way back: the kernel asks for a privilege. It must hold no lock that others wait for. */
 void os_thread_lowest(void);

@@ -65,6 +65,13 @@ void os_thread_join(struct os_thread **thread)
     *thread = NULL;
 }
 
+int64_t os_thread_cpu_ns(void)
+{
+    struct timespec spent;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return spent.tv_sec * INT64_C(1000000000) + spent.tv_nsec;
+}
+
 void os_thread_yield(void)
 {
     sched_yield();

@@ -52,7 +52,7 @@ class World:
     def __init__(self, options, folder, env=None, wrap=()):
         self.nats_port = free_port(22600, 22999)
         self.broker = FluxMQ(folder=folder, binary=options.bin, options=["--nats-port", str(self.nats_port)],
-                             env={"FLUXMQ_REACTORS": "1", **(env or {})}, wrap=wrap)
+                             env={"FLUXMQ_REACTORS": "1", "FLUXMQ_BUSY_POLL_US": "0", **(env or {})}, wrap=wrap)
         self.broker.start()
         self.client = Client(self.broker.port)
         for name in (TOPIC, "memory"):
