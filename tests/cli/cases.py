@@ -101,7 +101,8 @@ def nobody_there(w):
     assert port in err and "Connection refused" in err and "running" in err, err
     _, err = w.run("top", "--once", "-m", "127.0.0.1:" + port, status=1)
     assert "--metrics-port" in err, err
-    _, err = w.run("pub", "--server", "no.such.host.invalid", "a", status=1)
+    quick = {"RES_OPTIONS": "timeout:1 attempts:1"}  # of the resolver, where no name server answers
+    _, err = w.run("pub", "--server", "no.such.host.invalid", "a", status=1, env=quick)
     assert "no.such.host.invalid" in err, err
 
 
@@ -205,7 +206,10 @@ def requests(w):
     responder.close()
     several = Responder(w.nats, "ask.all", times=3)
     assert w.run("request", "--raw", "-n", "3", "ask.all", "ab")[0] == "ba\n" * 3
-    out, err = w.run("request", "--raw", "-n", "4", "-t", "300ms", "ask.all", "ab", status=1)
+    for wait in ("300ms", "3s", "20s"):  # what a busy machine does not bring in the first, it does in the last
+        out, err = w.run("request", "--raw", "-n", "4", "-t", wait, "ask.all", "ab", status=1)
+        if out == "ba\n" * 3:
+            break
     assert out == "ba\n" * 3 and "only 3 of 4" in err, (out, err)
     several.close()
 
@@ -230,19 +234,19 @@ def stopped(w):
         w.run("pub", "s.a", "seen")
         assert sub.stdout.readline() == b"seen\n"
         sub.send_signal(signal.SIGINT)
-        _, err = sub.communicate(timeout=10)
+        _, err = sub.communicate(timeout=20)
         assert sub.returncode == status and err == b"", (sub.returncode, err)
     before = w.varz()["in_msgs"]
     endless = w.begin("pub", "-n", "1000000000000", "s.b", "x")
     wait_until(lambda: w.varz()["in_msgs"] > before + 10000, 20, "much that is published")
     endless.send_signal(signal.SIGTERM)
-    _, err = endless.communicate(timeout=10)
+    _, err = endless.communicate(timeout=20)
     assert endless.returncode == 130 and b"published" in err, (endless.returncode, err)
     deaf = w.subscribed("--raw", "s.c")
     request = w.begin("request", "-t", "1h", "s.c", "x")
     assert deaf.stdout.readline() == b"x\n"
     request.send_signal(signal.SIGINT)
-    assert request.wait(10) == 130
+    assert request.wait(20) == 130
 
 
 def broken_pipe(w):
@@ -253,7 +257,7 @@ def broken_pipe(w):
     sub.stdout.close()
     sub.stdout = None
     w.run("pub", "-n", "2", "p", "x" * 70000)
-    assert sub.wait(10) in (1, -signal.SIGPIPE)
+    assert sub.wait(20) in (1, -signal.SIGPIPE)
 
 
 def by_environment(w):
@@ -269,10 +273,12 @@ def no_nats_there(w):
 
 
 def top(w):
-    wait_until(lambda: not w.connections(), 10, "the end of all connections")
+    wait_until(lambda: not w.connections(), 20, "the end of all connections")
     w.subscribed("top.>")
     for _ in range(3):
         w.run("pub", "top.x", "12345")
+    # The publishers have ended, and the server knows it.
+    wait_until(lambda: [c["out_msgs"] for c in w.connections()] == [3], 20, "one connection with its messages")
     out, _ = w.run("top", "--once", "-m", f"127.0.0.1:{w.http}")
     varz = w.varz()
     assert f"total {varz['in_msgs']} messages" in out and f"total {varz['out_msgs']} messages" in out, out
@@ -284,7 +290,7 @@ def top(w):
     while text.count(b"msg/s") < 6:
         text += going.stdout.readline()
     going.send_signal(signal.SIGINT)
-    going.communicate(timeout=10)
+    going.communicate(timeout=20)
     assert going.returncode == 0
     _, err = w.run("top", "--once", "-m", f"127.0.0.1:{w.nats}", status=1)
     assert "no monitoring port" in err, err
@@ -299,6 +305,7 @@ def comes_back(w):
     assert b"closed the connection" in sub.stderr.readline()
     w.start()
     assert b"connected again" in sub.stderr.readline()
+    w.wait_subscription(0)
     w.run("pub", "back", "after")
     assert took(sub)[0] == "after\n"
 
@@ -326,7 +333,7 @@ def into_a_topic(w):
         def stored():
             return subprocess.run(w.words("pub", ["--ack", "--key", "k", "-H", "A:1", "kept", "value"]),
                                   capture_output=True, check=False).stdout.decode()
-        out = wait_until(stored, 10, "an acknowledgement")
+        out = wait_until(stored, 20, "an acknowledgement")
         assert re.fullmatch(r"topic kept, partition 0, offset \d+\n", out), out
         out, _ = w.run("pub", "--ack", "-n", "3", "kept", "x")
         offsets = [int(n) for n in re.findall(r"offset (\d+)", out)]
@@ -335,8 +342,11 @@ def into_a_topic(w):
         w.run("pub", "--key", "k2", "kept", "again")
         message, = lines(took(sub)[0])
         assert (message["headers"]["Kafka-Key"], message["payload"]) == (["k2"], "again"), message
-        out, _ = w.run("top", "--once", "-m", f"127.0.0.1:{w.http}")
-        assert re.search(r"^TOPIC +SUBS +DELIVERED +DROPPED +EXPIRED +PENDING\nkept +0 +1 +0 +0 +0$", out, re.M), out
+
+        def shown():  # soon after the subscriber has ended
+            out, _ = w.run("top", "--once", "-m", f"127.0.0.1:{w.http}")
+            return re.search(r"^TOPIC +SUBS +DELIVERED +DROPPED +EXPIRED +PENDING\nkept +0 +1 +0 +0 +0$", out, re.M)
+        wait_until(shown, 20, "the row of the topic")
     finally:
         client.close()
     _, err = w.run("pub", "--ack", "no.topic", "x", status=1)
@@ -346,8 +356,8 @@ def into_a_topic(w):
 def too_late(w):
     """A time to live is in the header that the server obeys."""
     sub = w.subscribed("-n", "1", "--json", "ttl")
-    w.run("pub", "--ttl", "250ms", "ttl", "x")
-    assert lines(took(sub)[0])[0]["headers"] == {"Nats-TTL": ["250ms"]}
+    w.run("pub", "--ttl", "250000ms", "ttl", "x")
+    assert lines(took(sub)[0])[0]["headers"] == {"Nats-TTL": ["250000ms"]}
 
 
 ALONE = [("help of each verb", tells_about_itself), ("wrong command lines", wrong_command_lines),

@@ -61,7 +61,7 @@ class World:
 
     def run(self, verb, *words, given=b"", status=0, env=None):
         """(standard output, standard error) of a verb that has to end with that status."""
-        done = subprocess.run(self.words(verb, words), input=given, capture_output=True, timeout=30, check=False,
+        done = subprocess.run(self.words(verb, words), input=given, capture_output=True, timeout=120, check=False,
                               env={**self.environment(), **(env or {})})
         out, err = done.stdout.decode(errors="surrogateescape"), done.stderr.decode(errors="replace")
         assert done.returncode == status, f"{verb} {words}: {done.returncode}, not {status}: {out} {err}"
@@ -93,7 +93,7 @@ class World:
 
     def wait_subscription(self, newest, count=1):
         """Until a connection that came after that one has so many subscriptions."""
-        wait_until(lambda: any(c["cid"] > newest and c["subscriptions"] >= count for c in self.connections()), 10,
+        wait_until(lambda: any(c["cid"] > newest and c["subscriptions"] >= count for c in self.connections()), 20,
                    "the subscription")
 
     def varz(self):

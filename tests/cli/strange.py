@@ -104,6 +104,8 @@ def refuses_late(w):
         shake(client, file)
         wait_for(file, b"PUB a")
         client.sendall(b"-ERR 'Maximum Payload Violation'\r\n")
+        client.shutdown(socket.SHUT_WR)
+        file.read()  # with something unread, closing would reset the connection
     _, err = talk(w, serve, "pub", "a", "x", status=1)
     assert "Maximum Payload Violation" in err, err
 

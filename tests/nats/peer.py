@@ -14,7 +14,7 @@ class Closed(Exception):
 
 
 class Peer:
-    def __init__(self, server, hello=None, timeout=10, host="127.0.0.1", **fields):
+    def __init__(self, server, hello=None, timeout=30, host="127.0.0.1", **fields):
         """hello: False sends no CONNECT; fields are added to its JSON"""
         self.socket = socket.create_connection((host, server.nats_port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -106,7 +106,7 @@ class Peer:
         found = self.next()
         assert isinstance(found, str) and found.lower() == f"-ERR '{text}'".lower(), f"{found!r}, not {text!r}"
 
-    def expect_end(self, seconds=10):
+    def expect_end(self, seconds=30):
         """The connection is closed; what came before that."""
         self.socket.settimeout(seconds)
         try:
@@ -122,13 +122,13 @@ class Peer:
             more = self.socket.recv(1 << 16)
             raise AssertionError(f"{more!r} came")
         except TimeoutError:
-            self.socket.settimeout(10)
+            self.socket.settimeout(30)
 
     def close(self):
         self.socket.close()
 
 
-def until(function, seconds=10):
+def until(function, seconds=30):
     end = time.monotonic() + seconds
     while not function():
         if time.monotonic() > end:
