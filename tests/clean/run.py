@@ -303,15 +303,17 @@ def comes_through_beside_busy_programs(w):
     one = {min(cores)}
     for task in tasks:
         os.sched_setaffinity(task, one)
-    busy = [subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {one})\nwhile True: pass"])
-            for _ in range(4)]
+    at_work = f"import os\nos.sched_setaffinity(0, {one})\nprint(flush=True)\nwhile True: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", at_work], stdout=subprocess.PIPE) for _ in range(4)]
     try:
+        for process in busy:
+            process.stdout.readline()  # a pass that began before they are there would get all of the processor
         w.alter(t, min_compaction_lag_ms="0")
         w.wait_clean(t)
     finally:
         for process in busy:
             process.kill()
-            process.wait()
+            process.communicate()
     for task in tasks:
         os.sched_setaffinity(task, cores)
     check_compacted(w, t, sent)

@@ -73,7 +73,12 @@ def pages(w):
     giver.say("PUB a.b 5\r\nhello\r\nPUB a.b.c 2\r\nhi\r\nPUB nobody 1\r\nx\r\n")
     giver.flush()
     taker.flush()
-    wait_until(lambda: account(w) == 3, 5, "three deliveries")
+    wait_until(lambda: account(w) == 3 and live(w, "pending") == 0, 5, "three deliveries")
+
+    def flows():
+        varz = page(w, "/varz")
+        return varz["connections"] == 2 and varz["out_msgs"] == 3
+    wait_until(flows, 5, "what was written is counted, and the connection by which the start was noticed is gone")
     varz = page(w, "/varz")
     assert [varz[x] for x in ("connections", "subscriptions", "in_msgs", "in_bytes", "out_msgs", "out_bytes")] == \
         [2, 2, 3, 8, 3, 12], varz
