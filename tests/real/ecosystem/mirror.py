@@ -6,7 +6,7 @@ import time
 
 from hand import Java, equal, new_port, run_suite, wait_until
 
-SECONDS = 60
+SECONDS = 120
 ORDERS = 300
 
 

@@ -12,7 +12,7 @@ from hand import KAFKA, Java, equal, run_suite, wait_until
 PRODUCTS, CATEGORIES = 30, 5
 CLICKS, STEP_MS, WINDOW_MS = 4800, 5, 5000
 PREFIX = "shop"
-RESULT_SECONDS = 60
+RESULT_SECONDS = 120
 
 
 def category(product):
@@ -118,7 +118,7 @@ class Shop:
         equal(2, len(found), "repartition topics")
         for name in found:
             wait_until(lambda name=name: any(int(first) > 0 for _, first in self.hand("start", name)),
-                       30, f"records of {name} deleted")
+                       RESULT_SECONDS, f"records of {name} deleted")
 
     def check_changelogs(self):
         names = [name for name, _ in self.hand("topics") if name.endswith("-changelog")]
@@ -144,8 +144,8 @@ class Shop:
                                "--input-topics", f"{PREFIX}-clicks,{PREFIX}-products"],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         equal(0, done.returncode, "status of the tool, which said " + done.stdout[-500:])
-        wait_until(lambda: not [name for name, _ in self.hand("topics") if "-application-" in name], 30,
-                   "the application's own topics are gone")
+        wait_until(lambda: not [name for name, _ in self.hand("topics") if "-application-" in name],
+                   RESULT_SECONDS, "the application's own topics are gone")
         offsets = {(topic, offset) for topic, _, offset in self.hand("committed", PREFIX + "-application")
                    if "-application-" not in topic}
         equal({(PREFIX + "-clicks", "0"), (PREFIX + "-products", "0")}, offsets, "committed offsets")

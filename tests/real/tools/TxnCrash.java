@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
@@ -97,11 +98,11 @@ final class TxnCrash {
     /** What goes wrong ends the producer: the next one, of the same name, has its transaction ended. */
     private static void work(int worker) {
         Random random = new Random(worker);
-        while (!Files.exists(stop)) {
+        while (!over(worker)) {
             KafkaProducer<String, String> producer = producer(worker);
             try {
                 producer.initTransactions();
-                while (!Files.exists(stop)) {
+                while (!over(worker)) {
                     transact(producer, worker, random.nextInt(10) < 7);
                 }
             } catch (KafkaException | IllegalStateException lost) {
@@ -109,6 +110,11 @@ final class TxnCrash {
             }
             producer.close(Duration.ZERO);
         }
+    }
+
+    /** Told to stop, and there is something to judge, which takes its time on a busy machine. */
+    private static boolean over(int worker) {
+        return Files.exists(stop) && TOLD.get(worker).containsAll(Arrays.asList(Told.COMMITTED, Told.ABORTED));
     }
 
     private static void transact(KafkaProducer<String, String> producer, int worker, boolean commit) {
