@@ -4,7 +4,9 @@
  * broker are shown. Each prints one line of JSON.
  *
  *     limits sink DIR CONNECTIONS FRAME REPLY IN_FLIGHT MIB   receive, CRC-32C, write, answer
- *     limits loopback DIR CONNECTIONS CHUNK MIB sendfile|write   send a file's bytes over loopback
+ *     limits loopback DIR CONNECTIONS CHUNK MIB HOW              send a file's bytes over loopback:
+ *         HOW: sendfile; write: from memory that holds all of them; again: one chunk of them again
+ *         and again, which stays in the processor's cache
  *     limits pingpong REQUEST REPLY COUNT                     TCP, one message under way
  *     limits sync DIR SIZE COUNT                              append and fdatasync
  *     limits memory MIB                                       scan, copy, CRC-32C of memory
@@ -77,7 +79,8 @@ struct stream {
     int in_flight;
     uint64_t frames;
     uint32_t crc;
-    bool use_sendfile;
+    uint8_t *bytes;  /* of all frames, or of one that is sent again; NULL: the file's */
+    bool again;
 };
 
 static void *sink(void *argument)
@@ -178,18 +181,16 @@ static int do_sink(char **a)
 static void *give(void *argument)
 {
     struct stream *s = argument;
-    uint8_t *room = s->use_sendfile ? NULL : room_of(s->frame);
     for (uint64_t i = 0; i < s->frames; i++) {
         off_t at = (off_t)(i * s->frame), end = at + (off_t)s->frame;
-        while (s->use_sendfile && at < end) {
+        while (s->bytes == NULL && at < end) {
             if (sendfile(s->socket, s->file, &at, (size_t)(end - at)) <= 0)
                 die("sendfile");
         }
-        if (!s->use_sendfile)
-            transmit(s->socket, room, s->frame, 0);
+        if (s->bytes != NULL)
+            transmit(s->socket, s->bytes + (s->again ? 0 : at), s->frame, 0);
     }
     close(s->socket);
-    free(room);
     return NULL;
 }
 
@@ -229,11 +230,15 @@ static int do_loopback(char **a)
     if (count < 1 || count > CONNECTIONS_MAX || chunk < 1)
         die("1 to %d connections", CONNECTIONS_MAX);
     for (int i = 0; i < count; i++) {
-        streams[i] = (struct stream){.frame = chunk, .frames = (mib << 20) / chunk / (size_t)count,
-                                     .use_sendfile = strcmp(a[4], "sendfile") == 0};
-        streams[i].file = file_at(a[0], i, O_RDWR | O_CREAT | O_TRUNC);
-        if (streams[i].use_sendfile)
-            fill(streams[i].file, chunk * streams[i].frames);
+        struct stream *s = &streams[i];
+        *s = (struct stream){.frame = chunk, .frames = (mib << 20) / chunk / (size_t)count,
+                             .again = strcmp(a[4], "again") == 0};
+        if (strcmp(a[4], "sendfile") == 0) {
+            s->file = file_at(a[0], i, O_RDWR | O_CREAT | O_TRUNC);
+            fill(s->file, chunk * s->frames);
+        } else {
+            s->bytes = room_of(s->again ? chunk : chunk * s->frames);
+        }
     }
     double before = cpu_of(RUSAGE_CHILDREN);
     pid_t child = fork();

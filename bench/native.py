@@ -134,7 +134,8 @@ def produce(b):
 
 
 def fetch(b):
-    """Hot data, one connection a core, beside plain sends of the same bytes over loopback."""
+    """Hot data, one connection a core, beside plain sends of the same bytes over loopback: with sendfile, with write from
+    memory that holds them all, and, for comparison, with write of one MiB again and again."""
     mib, topics = b.given.mib, {}
     for broker in b.brokers():
         topics[broker.name] = b.topic("fetch")
@@ -153,7 +154,8 @@ def fetch(b):
             return {"cpu": r["cpu_s_per_gib"], "mib_per_s": r["mib_per_s"]}
         return run
 
-    parts = [("loopback sendfile", plain("sendfile")), ("loopback write", plain("write"))]
+    parts = [("loopback sendfile", plain("sendfile")), ("loopback write", plain("write")),
+             ("loopback write, always the same MiB", plain("again"))]
     for broker in b.brokers():
         parts.append((broker.name, ours(broker, "--unchecked")))
     parts.append(("fluxmq, checksums verified", ours(b.default)))
