@@ -40,7 +40,7 @@ class World:
         with self.condition:
             self.parked -= 1
 
-    def wait_parked(self, count, seconds=20):
+    def wait_parked(self, count, seconds=120):
         with self.condition:
             if not self.condition.wait_for(lambda: self.parked == count, seconds):
                 self.problems.append(f"{count - self.parked} threads of the load hang")

@@ -37,7 +37,7 @@ def transactional(values, pid, epoch, sequence):
     return bytes(data)
 
 
-def patiently(what, ask, seconds=20):
+def patiently(what, ask, seconds=60):
     """Asks until the answer is none of those that pass."""
     end = time.monotonic() + seconds
     while True:
