@@ -171,7 +171,7 @@ def limits(name):
             others = []
             try:
                 for _ in range(2):
-                    others.append(Client(w.broker.port, 5))
+                    others.append(Client(w.broker.port))
                     others[-1].call("ApiVersions", 0, {})
                 return False
             except (Lost, OSError):

@@ -20,12 +20,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "faults"), os.path.join(HERE, "..", "harness")]
 
 import run as faults  # noqa: E402  (tests/faults/run.py)
-from broker import DEFAULT_BIN, FluxMQ, Kafka, wait_until  # noqa: E402
+from broker import DEFAULT_BIN, PATIENCE, FluxMQ, Kafka, wait_until  # noqa: E402
 from client import Client, Lost, batch, records  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
 STORAGE_ERROR, NO_LEADER = 56, 5
-NO_COORDINATOR = (15, 16)
+LOADING, NO_COORDINATOR = 14, (15, 16)
 DIRS = ("a", "b", "c")
 CHECKPOINTS = ("recovery-point-offset-checkpoint", "log-start-offset-checkpoint",
                "replication-offset-checkpoint", "cleaner-offset-checkpoint")
@@ -368,13 +368,13 @@ def disk_fails(options, folder, shim):
             w.faults.set(which, 0)
             assert [w.code("t", i) for i in range(6)] == [STORAGE_ERROR if i in bad else 0 for i in range(6)]
             assert [w.values("t", i)[0] for i in bad] == [STORAGE_ERROR] * 2
-            assert [w.leaders("t")[i] for i in bad] == [(NO_LEADER, -1)] * 2
+            wait_until(lambda: [w.leaders("t")[i] for i in bad] == [(NO_LEADER, -1)] * 2, 10, "no leaders")
             w.client.create_topic("new", 2)
             assert {w.home("new", i) for i in range(2)} == {0, 1}
-            lines = w.says("the disk of log directory")
-            assert len(lines) == 1 and "Input/output error" in lines[0] and "2 partitions" in lines[0], lines
             w.client.close()
             assert w.broker.stop() == 0, w.broker.tail()
+            lines = w.says("the disk of log directory")
+            assert len(lines) == 1 and "Input/output error" in lines[0] and "2 partitions" in lines[0], lines
             assert not os.path.exists(os.path.join(w.dirs[2], ".kafka_cleanshutdown"))
             w.start()
             for index in range(6):
@@ -426,6 +426,7 @@ def groups_of_a_failed_disk(options, folder, shim):
                 assert committed(w, group) == (0, 9)
         w.restart()
         for group in groups:
+            wait_until(lambda group=group: committed(w, group)[0] != LOADING, 20, f"{group} is loaded")
             code, offset = committed(w, group)
             assert code == 0 and offset in ((7, 8) if group in lost else (9,)), f"{group}: {code}, {offset}"
             assert commit(w, group, 10) == 0
@@ -445,7 +446,7 @@ def last_disk_fails(options, folder, shim):
             w.faults.only(w.dirs[bad] + "/")
             w.faults.set(faults.SYNC_FAILS, 1)
             assert w.code("t", index) == STORAGE_ERROR
-            assert w.broker.process.wait(10) == 1
+            assert w.broker.process.wait(PATIENCE) == 1
             assert w.says("the broker stops")
             w.faults.set(faults.SYNC_FAILS, 0)
             w.start()
@@ -553,7 +554,7 @@ def a_groups_partition_moves(options, folder, _):
         name, index = "__consumer_offsets", java_hash("g") % 50
         w.client.produce("t", 0, batch([b"first"]))
         to = (w.home(name, index) + 1) % 3, (w.home("t", 0) + 1) % 3
-        waiting = threading.Thread(target=lambda: got.append(Client(w.broker.port).fetch("t", {0: 1}, 20000)[0]))
+        waiting = threading.Thread(target=lambda: got.append(Client(w.broker.port, 130).fetch("t", {0: 1}, 120000)[0]))
         got = []
         waiting.start()
         assert move(w, name, index, to[0]) == 0 and move(w, "t", 0, to[1]) == 0
@@ -561,7 +562,7 @@ def a_groups_partition_moves(options, folder, _):
         moved(w, "t", 0, to[1])
         assert commit(w, "g", 2) == 0 and committed(w, "g") == (0, 2)
         w.client.produce("t", 0, batch([b"second"]))
-        waiting.join(10)
+        waiting.join(PATIENCE)
         assert [v for _, v, _, _ in records(got[0][2])] == [b"second"]
         for how, value in (("kill", 3), ("stop", 4)):
             w.restart(how)

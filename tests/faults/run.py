@@ -22,7 +22,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 
-from broker import DEFAULT_BIN, FluxMQ, wait_until  # noqa: E402
+from broker import DEFAULT_BIN, PATIENCE, FluxMQ, wait_until  # noqa: E402
 from client import Client, Lost, Refused, batch, records  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
@@ -226,7 +226,7 @@ def flush_fails(options, folder, shim):
         assert code == STORAGE_ERROR, f"a failed flush is error {code}, not {STORAGE_ERROR}"
         assert world.faults.get(SYNCS) >= 1
         world.faults.set(SYNC_FAILS, 0)
-        status = world.broker.process.wait(10)
+        status = world.broker.process.wait(PATIENCE)
         assert status == 1, f"the broker ended with {status}"
         with open(world.broker.log, encoding="utf-8", errors="replace") as file:
             said = file.read()
@@ -247,7 +247,7 @@ def flush_fails_at_the_stop(options, folder, shim):
             world.client.produce("many", partition, batch([b"x"]), 1)
         before = world.faults.get(SYNCS)
         world.faults.set(ALL_SYNC_FAILS, 1)
-        status = world.broker.stop(30)
+        status = world.broker.stop()
         assert status not in (0, None), f"the stop ended with {status}"
         assert world.faults.get(SYNCS) > before, "nothing was flushed"
         marker = os.path.join(world.broker.data, ".kafka_cleanshutdown")

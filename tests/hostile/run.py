@@ -23,7 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "harness")]
 
 import start  # noqa: E402
-from broker import DEFAULT_BIN, FluxMQ, wait_until  # noqa: E402
+from broker import DEFAULT_BIN, PATIENCE, FluxMQ, wait_until  # noqa: E402
 from client import Client, batch  # noqa: E402
 from tap import Skip, Tap  # noqa: E402
 
@@ -48,13 +48,13 @@ class Hostile:
 
     # ---- helpers
 
-    def connect(self, seconds=5.0):
+    def connect(self, seconds=PATIENCE):
         plain = socket.create_connection(("127.0.0.1", self.broker.port), seconds)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return plain
 
     @staticmethod
-    def outcome(plain, seconds=5.0):
+    def outcome(plain, seconds=PATIENCE):
         """'closed', 'answered' or 'open' if nothing came in that time"""
         plain.settimeout(seconds)
         try:
@@ -64,7 +64,7 @@ class Hostile:
         except OSError:
             return "closed"
 
-    def send(self, data, seconds=5.0):
+    def send(self, data, seconds=PATIENCE):
         plain = self.connect()
         try:
             plain.sendall(data)
@@ -166,7 +166,7 @@ class Hostile:
         plain = self.connect()
         plain.sendall(API_VERSIONS * 3)
         plain.shutdown(socket.SHUT_WR)
-        plain.settimeout(5)
+        plain.settimeout(PATIENCE)
         data = b""
         while True:
             some = plain.recv(65536)
@@ -307,6 +307,17 @@ class Hostile:
 
     def stop_with_clients(self):
         """SIGTERM with connections, half requests and waiting fetches: an end in under 2 s, status 0."""
+        times = [self.time_of_stop()]
+        # What a busy machine or disk adds is not the broker's.
+        while times[-1] >= (10 if self.options.light else 2):
+            assert len(times) < 3, f"it took {', '.join(f'{took:.1f}' for took in times)} s"
+            self.broker.start()
+            times.append(self.time_of_stop())
+        complaints = self.broker.complaints()
+        assert not complaints, "\n".join(complaints[:10])
+        return ", ".join(f"{took * 1000:.0f} ms" for took in times)
+
+    def time_of_stop(self):
         plains = [self.connect() for _ in range(50)]
         for plain in plains[:20]:
             plain.sendall(API_VERSIONS[:9])
@@ -320,10 +331,7 @@ class Hostile:
         for plain in plains:
             plain.close()
         assert status == 0, f"status {status}: {self.broker.tail(20)}"
-        assert took < (10 if self.options.light else 2), f"it took {took:.1f} s"
-        complaints = self.broker.complaints()
-        assert not complaints, "\n".join(complaints[:10])
-        return f"{took * 1000:.0f} ms"
+        return took
 
 
 CASES = ["garbage", "garbage_in_frames", "mutated", "sizes", "announced_memory", "half_frames", "half_closed",
