@@ -134,8 +134,8 @@ def produce(b):
 
 
 def fetch(b):
-    """Hot data, one connection a core, beside plain sends of the same bytes over loopback: with sendfile, with write from
-    memory that holds them all, and, for comparison, with write of one MiB again and again."""
+    """Hot data, one connection a core, beside plain sends of the same bytes over loopback: with sendfile, with write
+    from memory that holds them all, and, for comparison, with write of one MiB again and again."""
     mib, topics = b.given.mib, {}
     for broker in b.brokers():
         topics[broker.name] = b.topic("fetch")
