@@ -207,12 +207,15 @@ def safe(b):
     b.busy.start()
     try:
         m = round_trips(b, "safe", "all", [b.default, b.busy],
-                        [("write and fdatasync", limit_times(b, "sync", b.folder, 200, trips))])
+                        [("write and fdatasync", limit_times(b, "sync", b.folder, 200, trips)),
+                         ("ping-pong", limit_times(b, "pingpong", REQUEST, REPLY, b.given.trips))])
     finally:
         b.busy.stop()
     b.goal("safe: p50 / write and fdatasync's", m["fluxmq"]["p50_us"] / m["write and fdatasync"]["p50_us"], most=1.1)
     b.goal("safe: the same with busy.poll.us=300", m[b.busy.name]["p50_us"] / m["write and fdatasync"]["p50_us"],
            most=1.1)
+    b.goal("safe: p50 / the same and a ping-pong's",
+           m["fluxmq"]["p50_us"] / (m["write and fdatasync"]["p50_us"] + m["ping-pong"]["p50_us"]), most=1.1)
 
 
 def e2e(b):

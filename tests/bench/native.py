@@ -65,7 +65,7 @@ def native(build, folder):
         for key, value in r.items():
             if isinstance(value, dict):
                 assert 0 < value["min"] <= value["median"] <= value["max"], (r["name"], key, value)
-    assert len(report["goals"]) == 6, report["goals"]
+    assert len(report["goals"]) == 7, report["goals"]
     pictures.check(pictures.read(os.path.join(folder, "report.svg")), figures_of(report))
 
 
