@@ -554,8 +554,8 @@ def a_groups_partition_moves(options, folder, _):
         name, index = "__consumer_offsets", java_hash("g") % 50
         w.client.produce("t", 0, batch([b"first"]))
         to = (w.home(name, index) + 1) % 3, (w.home("t", 0) + 1) % 3
-        waiting = threading.Thread(target=lambda: got.append(Client(w.broker.port, 130).fetch("t", {0: 1}, 120000)[0]))
-        got = []
+        got, reader = [], Client(w.broker.port, 130)
+        waiting = threading.Thread(target=lambda: got.append(reader.fetch("t", {0: 1}, 120000)[0]))
         waiting.start()
         assert move(w, name, index, to[0]) == 0 and move(w, "t", 0, to[1]) == 0
         moved(w, name, index, to[0])
@@ -686,8 +686,8 @@ def between_the_names(options, folder, _):
             to = (home + 1) % 3
             w.client.close()
             assert w.broker.stop() == 0
-            old = os.path.join(w.dirs[home], "t-0")
-            shutil.copytree(old, os.path.join(w.dirs[to], "t-0" if named else "t-0.12345678-future"))
+            old, other = (os.path.join(w.dirs[d], "t-0") for d in (home, to))
+            shutil.copytree(old, other if named else other + ".12345678-future")
             os.rename(old, old + ".12345678-moved")
             w.start()
             assert w.home("t", 0) == (to if named else home) and not leftovers(w)
@@ -761,8 +761,7 @@ def opened_side_by_side(options, folder, _):
         w.start()
         found.append({(t, i): w.values(t, i) for t in ("p", "q") for i in range(12) if (t, i) != ("q", 7)})
         assert w.code("q", 7) != 0 and w.code("q", 8) == 0
-        with open(w.broker.log, encoding="utf-8") as text:
-            assert re.search(r"recovery of p-5: (.|\n)*partition q-7 is offline", text.read())
+        assert re.search(r"recovery of p-5: (.|\n)*partition q-7 is offline", "".join(w.says("")))
         w.client.close()
         w.broker.kill()
         os.remove(w.broker.log)
