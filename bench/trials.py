@@ -42,7 +42,7 @@ class Trials:
         self.run("file", self.data, given.mib)
 
     def run(self, *words):
-        out = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, check=False, timeout=60)
+        out = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, check=False, timeout=300)
         if out.returncode:
             sys.exit(f"bench-trials {' '.join(map(str, words))}: {out.stderr}{out.stdout}")
         return json.loads(out.stdout)
@@ -209,7 +209,7 @@ def produce_to(t, broker, topic, partitions, count, *words):
     out = subprocess.run([broker.binary, "bench", "produce", topic, "--brokers", f"127.0.0.1:{broker.port}", "--pid",
                           str(broker.pid), "--partitions", str(partitions), "--connections", "4", "--acks", "1",
                           "--count", str(count), "--verify", "--json", *map(str, words)], capture_output=True,
-                         text=True, check=False, timeout=60)
+                         text=True, check=False, timeout=300)
     if out.returncode:
         sys.exit(f"{broker.name}: {out.stderr}{out.stdout}")
     r, (user, system) = json.loads(out.stdout), (b - a for a, b in zip(before, ticks()))

@@ -26,9 +26,11 @@ fi
 echo "deps: installing$missing"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-$sudo apt-get update -qq >"$log" 2>&1 || true
+again="-o Acquire::Retries=5"
 # shellcheck disable=SC2086
-if ! $sudo apt-get install -y -qq --no-install-recommends $missing >>"$log" 2>&1; then
+$sudo apt-get update -qq $again >"$log" 2>&1 || true
+# shellcheck disable=SC2086
+if ! $sudo apt-get install -y -qq $again --no-install-recommends $missing >>"$log" 2>&1; then
     tail -n 20 "$log" >&2
     exit 1
 fi

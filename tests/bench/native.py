@@ -37,7 +37,7 @@ ABOUT = {"date": "2026-01-01", "cores": 2, "cpu": "x" * 40, "kernel": "6", "comm
 def run(build, folder, program, *words):
     out = os.path.join(folder, "report.json")
     done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", program), "--build", build, "--dir", folder,
-                           "--out", out, "--quick", *words], capture_output=True, text=True, timeout=200, check=False)
+                           "--out", out, "--quick", *words], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(out, encoding="utf-8") as file:
         report = json.load(file)

@@ -68,7 +68,7 @@ class Suite:
     def run(self, program, broker, *words):
         env = dict(os.environ, JAVA_OPTS=JAVA)
         return subprocess.run([RUN, program, f"127.0.0.1:{broker.port}", *words], capture_output=True, text=True,
-                              check=False, timeout=100, cwd=self.folder, env=env)
+                              check=False, timeout=300, cwd=self.folder, env=env)
 
     def figures(self, program, broker, *words):
         path = os.path.join(self.folder, f"{program}-{len(words)}-{broker.port}.json")
@@ -106,13 +106,13 @@ class Suite:
 
     def parallel(self, broker):
         done = subprocess.run([PARALLEL, "2", "0.5", f"127.0.0.1:{broker.port}"], capture_output=True, text=True,
-                              check=False, timeout=100, env=dict(os.environ, JAVA_OPTS=JAVA))
+                              check=False, timeout=300, env=dict(os.environ, JAVA_OPTS=JAVA))
         assert done.returncode == 0 and "2 of 2 producers whole" in done.stdout, done.stdout + done.stderr
 
     def monitor(self, broker):
         path = os.path.join(self.folder, "monitor.json")
         done = subprocess.run([RUN, "ResourceMonitor", str(broker.process.pid), "0.6", "--every", "100", "--json",
-                               path], capture_output=True, text=True, check=False, timeout=60)
+                               path], capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr
         with open(path, encoding="utf-8") as file:
             out = json.load(file)
@@ -128,7 +128,7 @@ class Suite:
 
     def comparison(self, folder):
         # timeout ends it with SIGTERM: then it takes its brokers with it
-        done = subprocess.run(["timeout", "150", sys.executable, os.path.join(ROOT, "bench", "compare.py"), "--smoke",
+        done = subprocess.run(["timeout", "500", sys.executable, os.path.join(ROOT, "bench", "compare.py"), "--smoke",
                                "--only", "1024 all", "--out", folder, "--bin", self.binary, "--port",
                                str(free_port(24100, 24140))], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

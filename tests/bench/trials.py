@@ -36,7 +36,7 @@ TRIALS = {
 def measure(build, folder):
     out = os.path.join(folder, "report.json")
     done = subprocess.run([sys.executable, os.path.join(ROOT, "bench", "trials.py"), "--build", build, "--dir", folder,
-                           "--out", out, "--tiny", "--port", "24770"], capture_output=True, text=True, timeout=100,
+                           "--out", out, "--tiny", "--port", "24770"], capture_output=True, text=True, timeout=500,
                           check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert os.listdir(folder) == ["report.json"], os.listdir(folder)

@@ -12,18 +12,23 @@ status=0
 export GOTOOLCHAIN=local
 mkdir -p "$cache/bin"
 
-# step NAME FILE COMMAND...: runs COMMAND unless NAME was done with this very FILE before.
+# step NAME FILE COMMAND...: runs COMMAND unless NAME was done with this very FILE before; a mirror that does not
+# answer is asked again.
 step() {
     name=$1 stamp=$cache/$1.stamp file=$2
     shift 2
     if [ -f "$stamp" ] && cmp -s "$stamp" "$file"; then return 0; fi
     echo "deps: $name"
-    if "$@"; then
-        cp "$file" "$stamp"
-    else
-        echo "deps: $name failed" >&2
-        status=1
-    fi
+    for pause in 5 20 60 0; do
+        if "$@"; then
+            cp "$file" "$stamp"
+            return 0
+        fi
+        [ $pause = 0 ] || echo "deps: $name failed, once more in $pause s" >&2
+        sleep $pause
+    done
+    echo "deps: $name failed" >&2
+    status=1
 }
 
 have() {
@@ -51,8 +56,11 @@ node_client() {
         (cd "$cache/node" && npm install --silent --no-package-lock --no-audit --no-fund)
 }
 
+go_tests() { python3 "$here/gotests.py" --prepare; }
+
 if have go; then
     step nats-server "$here/versions.tsv" server
+    step nats-go-tests "$here/gotests.py" go_tests
     step nats.go "$here/clients/go/main.go" go_client
 fi
 [ -e /usr/include/nats/nats.h ] && step nats.c "$here/clients/client.c" c_client
