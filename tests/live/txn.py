@@ -164,7 +164,7 @@ def timed_out(binary):
         n = w.nats()
         n.subscribe(topic)
         n.flush()
-        p = Producer(w, topic, version, timeout_ms=50)
+        p = Producer(w, topic, version, timeout_ms=2000)  # it is to be in the log before its time is over
         p.send(topic, b"too late")
         plain(w, topic, b"behind it")
         assert seen(n, 1) == [b"behind it"]
