@@ -41,28 +41,28 @@ def broker(build):
 SUITES = {
     "unit": (meson("build-check", "unit"), 900),
     "wire": (meson("build-check", "wire", "fuzz"), 900),
-    "tidy": (script("tools/tidy.py", "--tap"), 60),
-    "tidy-self": (script("tests/tools/tidy_test.py"), 60),
-    "docs": (script("tools/docs.py", "--check"), 60),
+    "tidy": (script("tools/tidy.py", "--tap"), 180),
+    "tidy-self": (script("tests/tools/tidy_test.py"), 180),
+    "docs": (script("tools/docs.py", "--check"), 180),
     "budget": (script("tests/budget/run.py", "--callgrind"), 400),
     "http": (script("tests/http/run.py"), 300),
-    "cli": (script("tests/cli/run.py"), 120),
-    "memory": (script("tests/memory/run.py"), 120),
-    "live": (script("tests/live/run.py"), 120),
+    "cli": (script("tests/cli/run.py"), 600),
+    "memory": (script("tests/memory/run.py"), 300),
+    "live": (script("tests/live/run.py"), 300),
     "clean": (script("tests/clean/run.py"), 600),
-    "live-txn": (script("tests/live/txn.py"), 120),
-    "policy": (script("tests/live/policy.py"), 120),
-    "soak": (script("tests/live/soak.py", "--light"), 120),
+    "live-txn": (script("tests/live/txn.py"), 300),
+    "policy": (script("tests/live/policy.py"), 600),
+    "soak": (script("tests/live/soak.py", "--light"), 600),
     "soak-whole": (script("tests/live/soak.py"), 400),
-    "nats-quick": (script("tests/nats/run.py", "--light"), 120),
-    "nats": (script("tests/nats/run.py"), 300),
-    "nats-go": (script("tests/nats/gotests.py"), 600),
+    "nats-quick": (script("tests/nats/run.py", "--light"), 400),
+    "nats": (script("tests/nats/run.py"), 900),
+    "nats-go": (script("tests/nats/gotests.py"), 1500),
     "crash-quick": (script("tests/crash/run.py", "--rounds", "10"), 600),
     "probe-quick": (script("tests/probe/run.py", "--quick"), 400),
-    "real": (script("tests/real/run.py"), 900),
-    "bench-java": (script("tests/bench/run.py"), 300),
-    "bench-native": (script("tests/bench/native.py"), 300),
-    "bench-trials": (script("tests/bench/trials.py"), 120),
+    "real": (script("tests/real/run.py"), 3000),
+    "bench-java": (script("tests/bench/run.py"), 1200),
+    "bench-native": (script("tests/bench/native.py"), 1200),
+    "bench-trials": (script("tests/bench/trials.py"), 600),
     "probe": (script("tests/probe/run.py"), 900),
     "probe-old": (script("tests/probe/old.py"), 400),
     "batches": (script("tests/probe/batches.py"), 300),
@@ -84,12 +84,12 @@ for kind in ("asan", "tsan"):
     SUITES[kind + "-unit"] = (meson("build-" + kind, "unit", "wire", "fuzz"), 1800)
     SUITES[kind + "-probe"] = (script("tests/probe/run.py", *broker("build-" + kind)), 1200)
     SUITES[kind + "-batches"] = (script("tests/probe/batches.py", *broker("build-" + kind)), 600)
-    SUITES[kind + "-live"] = (script("tests/live/run.py", *broker("build-" + kind)), 300)
-    SUITES[kind + "-policy"] = (script("tests/live/policy.py", *broker("build-" + kind)), 300)
-    SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 300)
+    SUITES[kind + "-live"] = (script("tests/live/run.py", *broker("build-" + kind)), 900)
+    SUITES[kind + "-policy"] = (script("tests/live/policy.py", *broker("build-" + kind)), 900)
+    SUITES[kind + "-memory"] = (script("tests/memory/run.py", "--light", *broker("build-" + kind)), 600)
     SUITES[kind + "-clean"] = (script("tests/clean/run.py", *broker("build-" + kind)), 900)
-    SUITES[kind + "-nats"] = (script("tests/nats/run.py", "--light", *broker("build-" + kind)), 300)
-    SUITES[kind + "-cli"] = (script("tests/cli/run.py", "--only", "ours", *broker("build-" + kind)), 300)
+    SUITES[kind + "-nats"] = (script("tests/nats/run.py", "--light", *broker("build-" + kind)), 900)
+    SUITES[kind + "-cli"] = (script("tests/cli/run.py", "--only", "ours", *broker("build-" + kind)), 900)
     SUITES[kind + "-crash"] = (script("tests/crash/run.py", "--rounds", "5", *broker("build-" + kind)), 900)
     SUITES[kind + "-hostile"] = (
         script("tests/hostile/run.py", "--light", *broker("build-" + kind)), 900)
