@@ -4,11 +4,13 @@
  * dirtiest log when a slot is free (every log.cleaner.backoff.ms, and again at once after each
  * pass), notes how far a log is clean and writes the file cleaner-offset-checkpoint.
  *
- * A slot has two threads. The gentle one does the work with the lowest priority there is: with any
- * other it keeps its core for a time slice of milliseconds while a client's request waits for it.
- * What is done under locks is lent to the firm one, so that nobody waits for a thread that waits
- * for everybody. When others leave the gentle one too little, or a log is overdue
- * (max.compaction.lag.ms), the firm one does all of it.
+ * A slot has a firm thread, and a gentle one for each pass. The gentle one does the work with the
+ * lowest priority there is: with any other it keeps its core for a time slice of milliseconds while
+ * a client's request waits for it. What is done under locks is lent to the firm one, so that nobody
+ * waits for a thread that waits for everybody. When others leave the gentle one too little, or a
+ * log is overdue (max.compaction.lag.ms), the firm one does all of it. The gentle one does not
+ * outlive its pass: the process is gone when the last of its threads is, and beside busy programs
+ * one of that priority takes seconds to end, with the port and the directories held meanwhile.
  */
 #include "broker/private.h"
 
@@ -37,13 +39,13 @@ struct lent {
     bool done;
 };
 
-/* Two threads and what they are at. */
+/* A slot. */
 struct cleaning {
     struct cleaner *cleaner;
-    struct os_thread *gentle, *firm;
+    struct os_thread *firm;
     struct mail mail;            /* to the control thread, when a pass has ended */
     struct partition *partition; /* held; NULL: idle. The control thread's, but for the threads */
-    bool for_gentle, for_firm;   /* under the lock: a pass is to begin */
+    bool wanted;                 /* under the lock: a pass is to begin */
     struct lent *lent;           /* under the lock; NULL: nothing */
     bool gentle_over;            /* under the lock: it lends nothing any more */
     bool is_firm, starved;       /* this pass */
@@ -128,9 +130,8 @@ static void do_lent(struct cleaner *c, struct cleaning *s)
 
 static void finished(struct mail *mail);
 
-static void do_pass(struct cleaner *c, struct cleaning *s)
+static void do_pass(struct cleaning *s)
 {
-    pthread_mutex_unlock(&c->lock);
     s->begun_ns = os_now_ns();
     s->bytes = 0;
     s->outcome = log_compact(s->partition->log, &s->what, &s->done);
@@ -139,8 +140,6 @@ static void do_pass(struct cleaner *c, struct cleaning *s)
     count(cleaner_bytes_read, (uint64_t)s->done.bytes_read);
     count(cleaner_bytes_written, (uint64_t)s->done.bytes_written);
     count(cleaner_records_dropped, (uint64_t)MAX(s->done.records_read - s->done.records_kept, 0));
-    shard_post(&c->broker->control, &s->mail);
-    pthread_mutex_lock(&c->lock);
 }
 
 static void gentle_main(void *context)
@@ -148,18 +147,30 @@ static void gentle_main(void *context)
     struct cleaning *s = context;
     struct cleaner *c = s->cleaner;
     os_thread_lowest();
+    do_pass(s);
     pthread_mutex_lock(&c->lock);
-    while (!atomic_load(&c->stopping)) {
-        if (!s->for_gentle) {
-            pthread_cond_wait(&c->wake, &c->lock);
-            continue;
-        }
-        s->for_gentle = false;
-        do_pass(c, s);
-    }
     s->gentle_over = true;
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
+}
+
+/* Does what the gentle thread lends until it is over; false: there is no such thread. */
+static bool gentle_pass(struct cleaner *c, struct cleaning *s)
+{
+    struct os_thread *gentle = NULL;
+    s->gentle_over = false;
+    if (os_thread_start("cleaner", gentle_main, s, &gentle) != OUT_OK)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    while (!s->gentle_over) {
+        if (s->lent != NULL)
+            do_lent(c, s);
+        else
+            pthread_cond_wait(&c->wake, &c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    os_thread_join(&gentle);
+    return true;
 }
 
 static void firm_main(void *context)
@@ -168,15 +179,20 @@ static void firm_main(void *context)
     struct cleaner *c = s->cleaner;
     os_thread_nice(NICE);
     pthread_mutex_lock(&c->lock);
-    while (!atomic_load(&c->stopping) || !s->gentle_over) {
-        if (s->lent != NULL) {
-            do_lent(c, s);
-        } else if (s->for_firm && !atomic_load(&c->stopping)) {
-            s->for_firm = false;
-            do_pass(c, s);
-        } else {
+    while (!atomic_load(&c->stopping)) {
+        if (!s->wanted) {
             pthread_cond_wait(&c->wake, &c->lock);
+            continue;
         }
+        s->wanted = false;
+        pthread_mutex_unlock(&c->lock);
+        if (s->is_firm || !gentle_pass(c, s)) {
+            s->is_firm = true;
+            s->what.lend = NULL;
+            do_pass(s);
+        }
+        shard_post(&c->broker->control, &s->mail);
+        pthread_mutex_lock(&c->lock);
     }
     pthread_mutex_unlock(&c->lock);
 }
@@ -295,7 +311,7 @@ static void begin(struct cleaning *s, struct partition *p, const struct log_dirt
     };
     s->bytes_per_second = config->cleaner_bytes_per_second / c->threads;
     pthread_mutex_lock(&c->lock);
-    *(firm ? &s->for_firm : &s->for_gentle) = true;
+    s->wanted = true;
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
 }
@@ -429,10 +445,7 @@ enum outcome cleaner_start(struct broker *b)
         struct cleaning *s = &c->slots[c->threads];
         s->cleaner = c;
         s->mail.deliver = finished;
-        enum outcome o = os_thread_start("cleaner", gentle_main, s, &s->gentle);
-        s->gentle_over = o != OUT_OK;
-        if (o == OUT_OK)
-            o = os_thread_start("cleaner-firm", firm_main, s, &s->firm);
+        enum outcome o = os_thread_start("cleaner-firm", firm_main, s, &s->firm);
         if (o != OUT_OK)
             return o;
     }
@@ -449,10 +462,8 @@ void cleaner_stop(struct broker *b)
     atomic_store(&c->stopping, true);
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
-    for (int i = 0; i < CLEANERS_MAX; i++) {
-        os_thread_join(&c->slots[i].gentle);
+    for (int i = 0; i < CLEANERS_MAX; i++)
         os_thread_join(&c->slots[i].firm);
-    }
     for (int i = 0; i < c->threads; i++)
         if (c->slots[i].partition != NULL)
             settle(&c->slots[i]);
