@@ -193,7 +193,7 @@ def stop_while_partitions_are_made(options, folder):
         client.send_frame("CreateTopics", 5, T.encode("CreateTopics", "request", 5, {
             "timeoutMs": 60000, "validateOnly": False, "topics": [wanted]}))
         wait_until(lambda: len(os.listdir(broker.data)) > 50, 10, "the first partitions")
-        assert broker.stop(60) == 0, f"it does not end: {broker.tail()}"
+        assert broker.stop(4 * PATIENCE) == 0, f"it does not end: {broker.tail()}"
         client.close()
         broker.start()
         client = Client(broker.port)
