@@ -30,7 +30,8 @@ def script(path, *arguments):
 
 
 def meson(build, *suites):
-    return ["meson", "test", "-C", build, "--no-rebuild", *[w for s in suites for w in ("--suite", s)]]
+    return ["meson", "test", "-C", build, "--no-rebuild", "--timeout-multiplier", "5",
+            *[w for s in suites for w in ("--suite", s)]]
 
 
 def broker(build):
