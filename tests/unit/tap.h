@@ -3,7 +3,7 @@
  * The test harness: one process per case, TAP on stdout.
  *
  * A case is `void test_name(void)`; gentests.py lists them. expect() ends the case's process with a
- * diagnostic, so a crash or an endless loop (60 s alarm) fails one case and no other. Run a program
+ * diagnostic, so a crash or an endless loop (four minutes' alarm) fails one case and no other. Run a program
  * with words as arguments to run only the cases whose names contain one of them; `--no-fork` runs
  * in one process for a debugger.
  */
@@ -74,7 +74,7 @@ static inline int tap_one(const struct tap_case *c, int number, int in_child)
     } else {
         pid_t pid = fork();
         if (pid == 0) {
-            alarm(60);
+            alarm(240);
             c->run();
             fflush(stdout);
             exit(0); /* not _exit: leak checkers report at exit */

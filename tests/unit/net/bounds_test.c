@@ -166,9 +166,13 @@ void test_pipelined_requests_are_bounded_in_number_and_bytes(void)
     toy_start(&t, &o);
     int many = client_open(&t), large = client_open(&t);
     pump_until_full(many, 'h', 1, 0);
+    await(toy_served >= 256);
+    expect(client_silent(many, 50));
     int small_ones = toy_served;
     expect_eq(small_ones, 256);
     pump_until_full(large, 'h', 2, 300000);
+    await(toy_served - small_ones >= 4);
+    expect(client_silent(large, 50));
     expect_eq(toy_served - small_ones, 4); /* the fourth goes over the limit */
     expect(toy_release(2));
     client_expect(large, 'h', 2, 300000);
