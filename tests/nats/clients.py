@@ -19,9 +19,9 @@ def program(needs, *command):
             return
         count = 0
         try:
-            done = subprocess.run([*command, url], capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run([*command, url], capture_output=True, text=True, timeout=400, check=False)
         except subprocess.TimeoutExpired:
-            tap.result(False, f"{name}: took more than 120 s")
+            tap.result(False, f"{name}: took more than 400 s")
             return
         for line in done.stdout.splitlines():
             found = re.match(r"(not )?ok \d+ - (.*)", line)

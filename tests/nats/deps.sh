@@ -60,10 +60,12 @@ go_tests() { python3 "$here/gotests.py" --prepare; }
 
 if have go; then
     step nats-server "$here/versions.tsv" server
-    step nats-go-tests "$here/gotests.py" go_tests
+    cat "$here/versions.tsv" "$here/gotests.py" "$here"/go/*.go >"$cache/go-tests.made-of"
+    step nats-go-tests "$cache/go-tests.made-of" go_tests
     step nats.go "$here/clients/go/main.go" go_client
 fi
 [ -e /usr/include/nats/nats.h ] && step nats.c "$here/clients/client.c" c_client
 have python3 && step nats-py "$here/clients/requirements.txt" python_client
 have npm && step nats.js "$here/clients/package.json" node_client
+[ ! -d "$cache/node" ] || cp "$here/clients/node.cjs" "$cache/node/"
 exit $status

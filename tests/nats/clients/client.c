@@ -31,7 +31,7 @@ static bool publish_subscribe(void)
     }
     for (int n = 0; n < 10000; n++) {
         natsMsg *m = NULL;
-        fine(natsSubscription_NextMsg(&m, sub, 5000));
+        fine(natsSubscription_NextMsg(&m, sub, 30000));
         must(strtol(natsMsg_GetData(m), NULL, 10) == n);
         natsMsg_Destroy(m);
     }
@@ -56,12 +56,12 @@ static bool request_reply(void)
     for (int n = 0; n < 500; n++) {
         char data[32];
         snprintf(data, sizeof data, "%d", n);
-        fine(natsConnection_RequestString(&m, other, "c.svc", data, 5000));
+        fine(natsConnection_RequestString(&m, other, "c.svc", data, 30000));
         must(strncmp(natsMsg_GetData(m), data, (size_t)natsMsg_GetDataLength(m)) == 0);
         natsMsg_Destroy(m);
         m = NULL;
     }
-    must(natsConnection_RequestString(&m, other, "c.nobody", "", 5000) == NATS_NO_RESPONDERS);
+    must(natsConnection_RequestString(&m, other, "c.nobody", "", 30000) == NATS_NO_RESPONDERS);
     natsSubscription_Destroy(sub);
     return true;
 }
@@ -107,7 +107,7 @@ static bool headers(void)
     fine(natsMsgHeader_Add(m, "a", "1"));
     fine(natsMsgHeader_Add(m, "a", "2"));
     fine(natsConnection_PublishMsg(other, m));
-    fine(natsSubscription_NextMsg(&got, sub, 5000));
+    fine(natsSubscription_NextMsg(&got, sub, 30000));
     fine(natsMsgHeader_Get(got, "Some-Key", &value));
     must(strcmp(value, "some value") == 0);
     fine(natsMsgHeader_Values(got, "a", &values, &count));
@@ -131,7 +131,7 @@ static bool large(void)
     fine(natsConnection_Flush(one));
     data[size - 1] = 7;
     fine(natsConnection_Publish(other, "c.large", data, size));
-    fine(natsSubscription_NextMsg(&m, sub, 10000));
+    fine(natsSubscription_NextMsg(&m, sub, 30000));
     must(natsMsg_GetDataLength(m) == size && natsMsg_GetData(m)[size - 1] == 7);
     must(natsConnection_Publish(other, "c.large", data, size + 1) == NATS_MAX_PAYLOAD);
     natsMsg_Destroy(m);
@@ -159,7 +159,7 @@ static bool drain(void)
         fine(natsConnection_PublishString(other, "c.drain", ""));
     fine(natsConnection_Flush(other));
     fine(natsConnection_Drain(one));
-    for (int n = 0; n < 1000 && !natsConnection_IsClosed(one); n++)
+    for (int n = 0; n < 6000 && !natsConnection_IsClosed(one); n++)
         nats_Sleep(10);
     must(natsConnection_IsClosed(one));
     must(count == 500);

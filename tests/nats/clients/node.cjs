@@ -24,12 +24,12 @@ async function requestReply(nc, other) {
   nc.subscribe("js.svc", { callback: (_, m) => m.respond("re:" + text(m)) });
   await nc.flush();
   for (let n = 0; n < 200; n++) {
-    must(text(await other.request("js.svc", String(n), { timeout: 5000 })) === "re:" + n, "the answer");
+    must(text(await other.request("js.svc", String(n), { timeout: 30000 })) === "re:" + n, "the answer");
   }
-  must(text(await other.request("js.svc", "x", { timeout: 5000, noMux: true })) === "re:x", "an inbox of its own");
+  must(text(await other.request("js.svc", "x", { timeout: 30000, noMux: true })) === "re:x", "an inbox of its own");
   let error = null;
   try {
-    await other.request("js.nobody", "", { timeout: 5000 });
+    await other.request("js.nobody", "", { timeout: 30000 });
   } catch (e) {
     error = e;
   }

@@ -23,7 +23,7 @@ async def publish_subscribe(nc, other):
         await other.publish(f"py.{n % 7}.x", str(n).encode())
     await flush(other)
     for n in range(1000):
-        m = await sub.next_msg(5)
+        m = await sub.next_msg(30)
         assert (m.subject, m.data) == (f"py.{n % 7}.x", str(n).encode()), (n, m)
     await sub.unsubscribe(limit=0)
 
@@ -34,9 +34,9 @@ async def request_reply(nc, other):
     await nc.subscribe("py.svc", cb=answer)
     await flush(nc)
     for n in range(200):
-        assert (await other.request("py.svc", str(n).encode(), timeout=5)).data == f"re:{n}".encode()
+        assert (await other.request("py.svc", str(n).encode(), timeout=30)).data == f"re:{n}".encode()
     try:
-        await other.request("py.nobody", b"", timeout=5)
+        await other.request("py.nobody", b"", timeout=30)
         raise AssertionError("nobody answered")
     except NoRespondersError:
         pass
@@ -47,7 +47,7 @@ async def old_request(nc, other):
         await nc.publish(m.reply, b"old")
     await nc.subscribe("py.old", cb=answer)
     await flush(nc)
-    assert (await other.request("py.old", b"", timeout=5, old_style=True)).data == b"old"
+    assert (await other.request("py.old", b"", timeout=30, old_style=True)).data == b"old"
 
 
 async def queue(nc, other):
@@ -64,7 +64,7 @@ async def queue(nc, other):
     for _ in range(300):
         await nc.publish("py.q", b"x")
     await flush(nc)
-    for _ in range(500):
+    for _ in range(3000):
         if sum(counts) == 300:
             break
         await asyncio.sleep(0.01)
@@ -76,10 +76,10 @@ async def headers(nc, other):
     await flush(nc)
     sent = {"A": "b", "Long": "x" * 500, "Key-Case": "Value with blanks"}
     await other.publish("py.h", b"body", headers=sent)
-    m = await sub.next_msg(5)
+    m = await sub.next_msg(30)
     assert m.headers == sent and m.data == b"body", m
     await other.publish("py.h", b"", headers={"Only": "header"})
-    m = await sub.next_msg(5)
+    m = await sub.next_msg(30)
     assert m.headers == {"Only": "header"} and m.data == b"", m
 
 
@@ -88,7 +88,7 @@ async def large(nc, other):
     await flush(nc)
     data = os.urandom(nc.max_payload)
     await other.publish("py.large", data)
-    assert (await sub.next_msg(10)).data == data
+    assert (await sub.next_msg(30)).data == data
     try:
         await other.publish("py.large", data + b"x")
         raise AssertionError("too much was taken")
@@ -104,7 +104,7 @@ async def automatic_unsubscribe(nc, other):
         await other.publish("py.max", str(n).encode())
     await flush(other)
     for n in range(5):
-        assert (await sub.next_msg(5)).data == str(n).encode()
+        assert (await sub.next_msg(30)).data == str(n).encode()
     try:
         await sub.next_msg(0.1)
         raise AssertionError("a sixth")
@@ -140,7 +140,7 @@ async def main():
         nc = await nats.connect(url, error_cb=note, allow_reconnect=False)
         other = await nats.connect(url, error_cb=note, allow_reconnect=False)
         try:
-            await asyncio.wait_for(case(nc, other), 30)
+            await asyncio.wait_for(case(nc, other), 110)
             assert not errors, errors
             print(f"ok {number} - {case.__name__.replace('_', ' ')}")
         except Exception:  # pylint: disable=broad-except

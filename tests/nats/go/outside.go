@@ -173,8 +173,8 @@ func (s *Server) end(signal syscall.Signal) {
 		p.command.Process.Signal(signal)
 		select {
 		case <-p.ended:
-		case <-time.After(10 * time.Second):
-			fmt.Printf("\nthe server did not end within 10 s\n")
+		case <-time.After(60 * time.Second):
+			fmt.Printf("\nthe server did not end within 60 s\n")
 			os.Exit(1)
 		}
 		os.RemoveAll(p.folder)

@@ -31,7 +31,7 @@ func publishSubscribe(nc, other *nats.Conn) {
 		fine(other.Publish(fmt.Sprintf("go.%d.x", n%7), []byte(fmt.Sprint(n))))
 	}
 	for n := 0; n < 10000; n++ {
-		m, err := sub.NextMsg(5 * time.Second)
+		m, err := sub.NextMsg(30 * time.Second)
 		fine(err)
 		must(string(m.Data) == fmt.Sprint(n) && m.Subject == fmt.Sprintf("go.%d.x", n%7), "message %d", n)
 	}
@@ -42,11 +42,11 @@ func requestReply(nc, other *nats.Conn) {
 	fine(err)
 	fine(nc.Flush())
 	for n := 0; n < 500; n++ {
-		m, err := other.Request("go.svc", []byte(fmt.Sprint(n)), 5*time.Second)
+		m, err := other.Request("go.svc", []byte(fmt.Sprint(n)), 30*time.Second)
 		fine(err)
 		must(string(m.Data) == fmt.Sprintf("re:%d", n), "the answer %q", m.Data)
 	}
-	_, err = other.Request("go.nobody", nil, 5*time.Second)
+	_, err = other.Request("go.nobody", nil, 30*time.Second)
 	must(errors.Is(err, nats.ErrNoResponders), "no responders: %v", err)
 }
 
@@ -66,7 +66,7 @@ func queue(nc, other *nats.Conn) {
 	}
 	fine(nc.Flush())
 	sum := func() int32 { return counts[0].Load() + counts[1].Load() + counts[2].Load() }
-	for n := 0; n < 500 && sum() < 300; n++ {
+	for n := 0; n < 3000 && sum() < 300; n++ {
 		time.Sleep(10 * time.Millisecond)
 	}
 	must(sum() == 300, "%d messages", sum())
@@ -84,7 +84,7 @@ func headers(nc, other *nats.Conn) {
 	m.Header.Set("Some-Key", "some value")
 	m.Data = []byte("body")
 	fine(other.PublishMsg(m))
-	got, err := sub.NextMsg(5 * time.Second)
+	got, err := sub.NextMsg(30 * time.Second)
 	fine(err)
 	must(string(got.Data) == "body" && len(got.Header["a"]) == 2 && got.Header.Get("Some-Key") == "some value", "%v", got.Header)
 }
@@ -95,7 +95,7 @@ func large(nc, other *nats.Conn) {
 	fine(nc.Flush())
 	data := bytes.Repeat([]byte{7}, int(nc.MaxPayload()))
 	fine(other.Publish("go.large", data))
-	m, err := sub.NextMsg(10 * time.Second)
+	m, err := sub.NextMsg(30 * time.Second)
 	fine(err)
 	must(bytes.Equal(m.Data, data), "a large message")
 	must(errors.Is(other.Publish("go.large", append(data, 1)), nats.ErrMaxPayload), "too large")
@@ -119,7 +119,7 @@ func drain(nc, other *nats.Conn) {
 
 func run(name string, number int, do func(nc, other *nats.Conn)) (bad bool) {
 	connect := func() *nats.Conn {
-		nc, err := nats.Connect(os.Args[1], nats.NoReconnect(), nats.DrainTimeout(10*time.Second))
+		nc, err := nats.Connect(os.Args[1], nats.NoReconnect(), nats.DrainTimeout(60*time.Second))
 		fine(err)
 		return nc
 	}
