@@ -3,7 +3,7 @@
  * The test harness: one process per case, TAP on stdout.
  *
  * A case is `void test_name(void)`; gentests.py lists them. expect() ends the case's process with a
- * diagnostic, so a crash or an endless loop (four minutes' alarm) fails one case and no other. Run a
+ * diagnostic, so a crash or an endless loop (an alarm of 240 s) fails one case and no other. Run a
  * program with words as arguments to run only the cases whose names contain one of them;
  * `--no-fork` runs in one process for a debugger.
  */
