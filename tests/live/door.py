@@ -21,7 +21,7 @@ class Nats:
     """One connection; messages are kept until somebody takes them."""
 
     def __init__(self, port, connect=b'{"verbose":false,"pedantic":false,"headers":true,"no_responders":true}'):
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
+        self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.pending, self.inbox, self.number = bytearray(), [], 0
         self.line()
         self.send(b"CONNECT " + connect + b"\r\n")
@@ -47,7 +47,7 @@ class Nats:
         del self.pending[:size]
         return out
 
-    def line(self, seconds=10):
+    def line(self, seconds=30):
         until = time.monotonic() + seconds
         while b"\r\n" not in self.pending:
             self.more(until)
@@ -64,7 +64,7 @@ class Nats:
             self.send(b"PONG\r\n")
         elif verb in (b"MSG", b"HMSG"):
             header = int(words[-2]) if verb == b"HMSG" else 0
-            body = self.take(int(words[-1]) + 2, time.monotonic() + 10)[:-2]
+            body = self.take(int(words[-1]) + 2, time.monotonic() + 30)[:-2]
             sizes = 2 if verb == b"HMSG" else 1
             reply = words[2].decode() if len(words) == 3 + sizes else None
             lines = body[:header].decode("latin-1").split("\r\n")
@@ -77,7 +77,7 @@ class Nats:
 
     def flush(self):
         self.send(b"PING\r\n")
-        while not self.step(10):
+        while not self.step(30):
             pass
 
     def subscribe(self, subject, queue=""):
@@ -94,7 +94,7 @@ class Nats:
         self.send(f"HPUB {subject} {reply} {len(block)} {len(block) + len(payload)}\r\n".encode() + block + payload +
                   b"\r\n")
 
-    def next(self, seconds=10, sid=None):
+    def next(self, seconds=30, sid=None):
         """The next message (of one subscription)."""
         until = time.monotonic() + seconds
         while True:
