@@ -85,7 +85,7 @@ def with_partitions(s, count):
     s.load(b, "produce", "t", "--count", count, "--verify")
     kill(b)
     killed = b.start()
-    # each partition was written since the start before time counts
+    os.sync()  # what was made before is on the disk, and each partition was written since the start, before time counts
     r = s.load(b, "produce", "t", *at_rate(s, 2000, 1 + count // 2000), "--acks", 1, "--verify")
     s.end(b)
     return {"created_s": created, "ready_after_stop_s": clean, "ready_after_kill_s": killed, "rss_mib": made["rss"],
