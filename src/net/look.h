@@ -3,8 +3,8 @@
  * Whether a thread that has nothing to do should look for work before it sleeps. A request that
  * comes within some microseconds is found by looking for less CPU than a sleep and a wake-up take,
  * and in a fraction of the time; one that comes later was not worth it. So a look is paid for: what
- * the sleeps that were spared would have cost, and a little that grows with time, is all that looks
- * may spend. Pure arithmetic on times that the caller gives: one thread's, no calls of the kernel.
+ * the sleeps that were spared would have cost, and a thousandth of the time, is all that looks may
+ * spend. Pure arithmetic on times that the caller gives: one thread's, no calls of the kernel.
  */
 #ifndef NET_LOOK_H
 #define NET_LOOK_H
@@ -12,12 +12,12 @@
 #include "base/cc.h"
 
 #define LOOK_NS INT64_C(50000)       /* the longest look */
-#define LOOK_TORN_NS INT64_C(20000)  /* a round of a look takes that long only if others ran */
+#define LOOK_TORN_NS INT64_C(50000)  /* a round of a look takes that long only if others ran */
 
 struct look {
     int64_t credit_ns;  /* what may be spent */
     int64_t sleep_ns;   /* CPU of a sleep and its wake-up, as measured */
-    int64_t gap_ns;     /* how long there was nothing to do, the last time */
+    int64_t gap_ns, before_ns; /* how long there was nothing to do, the last two times */
     int64_t last_ns;    /* when the credit grew last */
     int64_t shun_until_ns, shun_ns; /* since others want the processor */
     uint32_t sleeps;

@@ -41,11 +41,11 @@ static void begin(struct life *l, int64_t sleep)
     *l = (struct life){.sleep = sleep, .now = 1000000 * US, .begun = 1000000 * US};
 }
 
-/* All that looks may ever spend: what sleeps would have cost, a little more, and half a percent. */
+/* All that looks may spend: half more than sleeps are charged with, a thousandth of the time. */
 static void expect_paid(const struct life *l)
 {
-    int64_t worth = MAX(l->sleep, 5 * US) * 5 / 4;
-    expect(l->spent <= l->found * worth + (l->now - l->begun) / 200 + 5 * LOOK_NS);
+    int64_t worth = MAX(l->sleep, 10 * US) * 3 / 2;
+    expect(l->spent <= l->found * worth + (l->now - l->begun) / 1000 + 41 * LOOK_NS);
 }
 
 void test_requests_that_come_back_to_back_are_looked_for(void)
@@ -68,8 +68,12 @@ void test_requests_with_time_between_are_slept_for(void)
     begin(&l, 15 * US);
     for (int i = 0; i < 10000; i++)
         live(&l, 70 * US, 10 * US); /* that may be short ones late, so it tries now and then */
-    expect(l.looks > 0 && l.looks < 300);
+    expect(l.looks > 0 && l.looks < 100);
     expect_paid(&l);
+    begin(&l, 15 * US);
+    for (int i = 0; i < 10000; i++)
+        live(&l, i % 2 == 0 ? 15 * US : 900 * US, 10 * US); /* as a consumer at the end of a log */
+    expect(l.looks < 10);
 }
 
 void test_a_look_that_costs_more_than_a_sleep_is_not_for_long(void)
@@ -80,6 +84,21 @@ void test_a_look_that_costs_more_than_a_sleep_is_not_for_long(void)
         live(&l, 40 * US, 10 * US);
     expect(l.looks < 500);
     expect_paid(&l);
+}
+
+/* What another thread did meanwhile is not a look's expense. */
+void test_a_look_that_was_interrupted_is_not_paid_for_long(void)
+{
+    struct life l;
+    begin(&l, 15 * US);
+    for (int i = 0; i < 10000; i++) {
+        live(&l, 14 * US, 10 * US);
+        if (i % 1000 == 999) {
+            look_ended(&l.look, l.now, l.now + 5000 * US, false, true);
+            l.now += 5000 * US;
+        }
+    }
+    expect(l.found > 8000);
 }
 
 void test_where_others_want_the_processor_it_gives_up(void)
