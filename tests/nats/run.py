@@ -87,7 +87,7 @@ def main():
     a = ap.parse_args()
     tap = Tap()
     binary = a.bin or (DEFAULT_BIN if a.server == "fluxmq" else NatsServer.program)
-    if not os.path.exists(binary):
+    if a.server != "fluxmq" and not os.path.exists(binary):
         tap.skip("everything", f"no {binary}; tests/nats/deps.sh fetches it")
         tap.finish()
     world = World(a.server, binary)
