@@ -72,6 +72,12 @@ def brokers(report):
     return table(["", "start to first reply, ms", "idle, MiB (anonymous)", "after the runs"], rows)
 
 
+def shortened(report):
+    """How it differs from what the programs publish."""
+    most = report.get("most_records")
+    return (", shortened" if report["quick"] else "") + (f", at most {most:,} records a run" if most else "")
+
+
 def comparison():
     report = read("comparison")
     if report is None:
@@ -85,7 +91,7 @@ def comparison():
                              *(ratio(case, name, key) for key, _ in RATIOS)))
     machine = report["machine"]
     return ["## Beside Kafka", "",
-            f"`make bench-compare`, {report['rounds']} rounds{', shortened' if report['quick'] else ''}, "
+            f"`make bench-compare`, {report['rounds']} rounds{shortened(report)}, "
             f"{report['when']}, {machine['processors']} x {machine['cpu']}, {machine['memory_gib']} GiB.", "",
             *brokers(report),
             "FluxMQ over Kafka: more is better for records, less for CPU.", "",

@@ -23,7 +23,6 @@ void conn_begin(struct conn *c)
     list_push(&r->conns, &c->node);
     c->active_ns = r->shard.now_ns;
     c->polled = OS_READABLE | OS_ENDED;
-    c->near = os_peer_is_near(c->fd);
     if (r->stopping || os_poller_add(r->poller, c->fd, c->polled, c) != OUT_OK) {
         os_close(c->fd);
         c->fd = -1;

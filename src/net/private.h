@@ -93,7 +93,6 @@ struct conn {
     struct stream *stream;     /* NULL: its door speaks frames */
     unsigned polled;           /* OS_ bits registered */
     bool unsent;               /* replies wait for the socket to take more */
-    bool near;                 /* the peer is on this machine */
     bool blocked;              /* parked request, unsent output, too much under way: wait */
     bool half_closed;          /* the peer said that it sends no more; bytes may be left */
     bool ended;                /* nothing more is read */

@@ -2,10 +2,9 @@
 /*
  * Sending: the completed requests at the front of a connection, in order, gathered into one call.
  * A file range is copied to be gathered, too, which takes less CPU than a call of its own; only a
- * large one goes by sendfile (make bench-trials shows where they meet), and not to a peer on this
- * machine: no card reads the file's pages then, the peer copies them out one by one. What a slow
- * reader does not take waits for the poller, and until then nothing more of that connection is
- * served. A greedy reader gets SEND_MAX in a turn, so that others have theirs.
+ * large one goes by sendfile (make bench-trials shows where they meet). What a slow reader does not
+ * take waits for the poller, and until then nothing more of that connection is served. A greedy
+ * reader gets SEND_MAX in a turn, so that others have theirs.
  */
 #include "net/private.h"
 
@@ -17,7 +16,6 @@
 #define GATHER 256
 #define SEND_MAX (MiB(1) + KiB(256)) /* an answer of the usual size, with its header */
 #define COPY_MAX KiB(256) /* in one call */
-#define COPY_LEAST KiB(64) /* of a larger range */
 
 void conn_ready(struct conn *c)
 {
@@ -82,22 +80,19 @@ void copies_trim(struct reactor *r)
     r->copies = NULL;
 }
 
-/* Where the next copy may go, and how much of `size` bytes; NULL: from file to socket. */
-static uint8_t *room_for_copy(const struct conn *c, const struct gathered *g, size_t *size)
+/* Where the next copy of so many bytes may go; NULL: the range goes from file to socket. */
+static uint8_t *room_for_copy(struct reactor *r, const struct gathered *g, size_t size)
 {
-    struct reactor *r = c->reactor;
-    size_t room = COPY_MAX - g->copied;
-    if (*size > room && (!c->near || room < COPY_LEAST))
+    if (size > COPY_MAX - g->copied)
         return NULL;
-    *size = MIN(*size, room);
     if (r->copies == NULL)
         r->copies = malloc(COPY_MAX);
     reactor_keep_spares(r);
     return r->copies == NULL ? NULL : r->copies + g->copied;
 }
 
-/* False: it, or the rest of it, does not go with what is gathered. */
-static bool gather_piece(const struct conn *c, struct gathered *g, const struct reply_piece *p,
+/* False: it does not go with what is gathered. */
+static bool gather_piece(struct reactor *r, struct gathered *g, const struct reply_piece *p,
                          size_t skip)
 {
     size_t size = p->size - skip;
@@ -107,7 +102,7 @@ static bool gather_piece(const struct conn *c, struct gathered *g, const struct 
     if (p->at != NULL) {
         at = p->at + skip;
     } else {
-        uint8_t *copy = room_for_copy(c, g, &size);
+        uint8_t *copy = room_for_copy(r, g, size);
         if (copy != NULL)
             g->result = os_read_file(p->file, p->position + skip, copy, size);
         if (copy == NULL || g->result != OUT_OK)
@@ -118,7 +113,7 @@ static bool gather_piece(const struct conn *c, struct gathered *g, const struct 
     g->pieces[g->count].iov_base = (void *)(uintptr_t)at;
     g->pieces[g->count++].iov_len = size;
     g->bytes += size;
-    return size == p->size - skip;
+    return true;
 }
 
 /* Collects pieces from the front on, up to a large file range, an open request or one that
@@ -136,7 +131,7 @@ static void gather(struct conn *c, struct gathered *g)
         if (!r->complete)
             return;
         for (p = p != NULL ? p : r->reply; p != NULL; p = p->next) {
-            if (!gather_piece(c, g, p, skip)) {
+            if (!gather_piece(c->reactor, g, p, skip)) {
                 g->more = true;
                 return;
             }

@@ -92,8 +92,6 @@ MUST enum outcome os_accept(int listener, int *fd, char address[static OS_ADDRES
 
 /* The port of a connection's peer; 0: unknown. */
 int os_peer_port(int fd);
-/* Whether the peer has our own address: what is sent goes through memory, not through a card. */
-MUST bool os_peer_is_near(int fd);
 
 /* Bytes moved; OUT_AGAIN: none now; OUT_CLOSED: the peer is dead; OUT_END (receive only): the peer
  * sends no more; OUT_IO (files): the range can't be read. */

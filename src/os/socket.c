@@ -81,30 +81,6 @@ int os_peer_port(int fd)
     return 0;
 }
 
-static size_t address_of(const struct sockaddr_storage *name, const void **at)
-{
-    if (name->ss_family == AF_INET) {
-        *at = &((const struct sockaddr_in *)(const void *)name)->sin_addr;
-        return sizeof(struct in_addr);
-    }
-    *at = &((const struct sockaddr_in6 *)(const void *)name)->sin6_addr;
-    return sizeof(struct in6_addr);
-}
-
-bool os_peer_is_near(int fd)
-{
-    struct sockaddr_storage ours, peers;
-    socklen_t ours_size = sizeof ours, peers_size = sizeof peers;
-    const void *a, *b;
-    if (getsockname(fd, (struct sockaddr *)&ours, &ours_size) != 0 ||
-        getpeername(fd, (struct sockaddr *)&peers, &peers_size) != 0) {
-        errno = 0;
-        return false;
-    }
-    size_t size = address_of(&ours, &a);
-    return size == address_of(&peers, &b) && memcmp(a, b, size) == 0;
-}
-
 enum outcome os_listen(int fd)
 {
     if (listen(fd, BACKLOG) == 0)

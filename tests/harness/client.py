@@ -111,10 +111,10 @@ def string(text):
 
 
 class Client:
-    def __init__(self, port, timeout=30.0, name="harness", source=None):
+    def __init__(self, port, timeout=30.0, name="harness"):
         self.name, self.correlation, self.pending = name, 0, bytearray()
         try:
-            self.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0) if source else None)
+            self.socket = socket.create_connection(("127.0.0.1", port), timeout)
         except OSError as problem:
             raise Lost(str(problem)) from problem
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

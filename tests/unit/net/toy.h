@@ -34,7 +34,6 @@ bool toy_release(uint32_t number);
 
 /* Clients: blocking, a failure ends the case. */
 int client_open(const struct toy *t);
-int client_open_from(const struct toy *t, uint32_t address); /* e.g. INADDR_LOOPBACK + 1 */
 size_t client_frame(uint8_t *to, char command, uint32_t number, size_t payload);
 void client_write(int fd, const void *bytes, size_t size);
 void client_send(int fd, char command, uint32_t number, size_t payload);
