@@ -33,8 +33,13 @@ static int kernel_write_out(int fd, off_t at, off_t size)
                                              SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
-/* The last of a disk is for what is written, not for what may be. */
 static int kernel_allocate(int fd, off_t at, off_t size)
+{
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, at, size);
+}
+
+/* The last of a disk is for what is written, not for what may be. */
+static int kernel_allocate_ahead(int fd, off_t at, off_t size)
 {
     struct statvfs fs;
     if (fstatvfs(fd, &fs) != 0)
@@ -43,7 +48,7 @@ static int kernel_allocate(int fd, off_t at, off_t size)
         errno = ENOSPC;
         return -1;
     }
-    return fallocate(fd, FALLOC_FL_KEEP_SIZE, at, size);
+    return kernel_allocate(fd, at, size);
 }
 
 const struct log_io log_io_kernel = {
@@ -59,6 +64,7 @@ const struct log_io log_io_kernel = {
     .write_back = kernel_write_back,
     .write_out = kernel_write_out,
     .allocate = kernel_allocate,
+    .allocate_ahead = kernel_allocate_ahead,
 };
 
 static int not_now(int fd)
@@ -80,6 +86,7 @@ const struct log_io io_synced_later = {
     .write_back = kernel_write_back,
     .write_out = kernel_write_out,
     .allocate = kernel_allocate,
+    .allocate_ahead = kernel_allocate_ahead,
 };
 
 enum outcome io_open(const struct log_io *io, const char *path, int flags, int *fd)

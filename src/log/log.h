@@ -63,6 +63,7 @@ struct log_io {
     int (*write_back)(int fd, off_t at, off_t size); /* starts write-back, waits for nothing */
     int (*write_out)(int fd, off_t at, off_t size);  /* ... and waits, but not for the journal */
     int (*allocate)(int fd, off_t at, off_t size); /* takes space; the file stays as long */
+    int (*allocate_ahead)(int fd, off_t at, off_t size); /* ... but for the last of the disk */
 };
 extern const struct log_io log_io_kernel;
 

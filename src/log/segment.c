@@ -14,8 +14,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define AHEAD_PART 8      /* of what is there, that is taken ahead */
 #define AHEAD_LEAST MiB(1) /* a call is worth that many bytes */
@@ -141,7 +141,7 @@ void segment_allocate_ahead(struct segment *s, uint64_t size, int64_t most, int6
     uint64_t step = MIN(MAX(end / AHEAD_PART, (uint64_t)AHEAD_LEAST), (uint64_t)most);
     uint64_t from = MAX(s->ahead, at), to = MIN(end + step, (uint64_t)segment_bytes);
     s->ahead = end + step; /* without space, or at the segment's end, it is not asked again soon */
-    if (from < to && s->io->allocate(b->fd, (off_t)from, (off_t)(to - from)) != 0)
+    if (from < to && s->io->allocate_ahead(b->fd, (off_t)from, (off_t)(to - from)) != 0)
         errno = 0;
 }
 

@@ -36,7 +36,7 @@ static void start(struct scratch *s)
 {
     memset(&asked, 0, sizeof asked);
     io = log_io_kernel;
-    io.allocate = ask;
+    io.allocate_ahead = ask;
     io.pwrite = full_pwrite;
     scratch_init(s);
     s->open.io = &io;
@@ -110,6 +110,31 @@ void test_no_space_ahead_is_wanted(void)
     s.open.options.allocate_ahead_bytes = 0;
     scratch_open(&s);
     grow(&s, MiB(10));
+    expect_eq(asked.count, 0);
+    scratch_close(&s, LOG_CLEAN);
+}
+
+static off_t at_once;
+
+static int take(int fd, off_t at, off_t size)
+{
+    (void)fd;
+    expect_eq(at, 0);
+    at_once = size;
+    return 0;
+}
+
+/* Whoever wants a segment's space at once gets what there is, and nothing is taken ahead of it. */
+void test_a_whole_segment_that_is_wanted_is_not_taken_ahead(void)
+{
+    struct scratch s;
+    start(&s);
+    io.allocate = take;
+    s.open.options.preallocate = true;
+    s.open.options.segment_bytes = MiB(8);
+    scratch_open(&s);
+    grow(&s, MiB(7));
+    expect_eq(at_once, MiB(8));
     expect_eq(asked.count, 0);
     scratch_close(&s, LOG_CLEAN);
 }
