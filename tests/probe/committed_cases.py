@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Probes of what readers see of transactions, and of offsets that are committed in them; more.py sends them. """
 from cases import jg, learn_member, lo
-from driver import T0, batch
+from driver import T0, batch, wait
 from registry import registry
-from txn_cases import Producer, fetch, producers, wait
+from txn_cases import Producer, fetch, producers
 
 ALL, probe = registry()
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Probes of idempotent producers, and of what compaction leaves of a log; more.py sends them. """
 from cases import fe, lo, pr
-from driver import T0, batch
+from driver import T0, batch, wait
 from registry import registry
-from txn_cases import Producer, fetch, producers, wait
+from txn_cases import Producer, fetch, producers
 
 ALL, probe = registry()
 LATER = 4102444800000  # behind the time of markers, so that the segment of the older one is closed

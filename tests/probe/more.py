@@ -40,10 +40,7 @@ MANY_RECORDS = ["txn-epochs-end"]
 
 
 def read_recording():
-    if not os.path.exists(RECORDING):
-        return []
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
-        return file.read().splitlines()
+    return run.read_lines(RECORDING) if os.path.exists(RECORDING) else []
 
 
 def record(lines, names):

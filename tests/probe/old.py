@@ -26,16 +26,10 @@ RECORDING = os.path.join(HERE, "..", "data", "old-behaviour.jsonl.gz")
 run.DIFFERENCES = os.path.join(HERE, "old-differences.tsv")
 
 
-def read_recording():
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
-        return run.by_probe(file.read().splitlines())
-
-
 def send(port, names, wanted):
     """(lines, problems by probe)"""
     out, problems = io.StringIO(), {}
-    env = Env("127.0.0.1", port, out)
-    env.wanted = wanted
+    env = Env("127.0.0.1", port, out, wanted)
     env.warm()
     run.cases.ALL = old_cases.ALL
     for name in names:
@@ -44,7 +38,7 @@ def send(port, names, wanted):
 
 
 def judge(lines, problems, names):
-    recorded, new, tap = read_recording(), run.by_probe(lines), Tap()
+    recorded, new, tap = run.by_probe(run.read_lines(RECORDING)), run.by_probe(lines), Tap()
     judge_of = run.Judge(tap, run.read_differences())
     for probe in names:
         wanted, got = recorded.get(probe, {}), new.get(probe, {})
@@ -69,7 +63,7 @@ def main():
         if not options.at:
             settings = {**run.SETTINGS, "message.validation": "full"}
             broker = FluxMQ(binary=options.bin, settings=settings, options=["--broker-id", "1"]).start()
-        wanted = {} if options.record else run.said_before(read_recording())
+        wanted = {} if options.record else run.said_before(run.by_probe(run.read_lines(RECORDING)))
         lines, problems = send(options.at or broker.port, names, wanted)
     finally:
         if broker:

@@ -128,6 +128,11 @@ def run_probes(env, names):
     return stopped
 
 
+def read_lines(path):
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
 def said_before(recorded):
     """(probe, step) -> the recorded answer"""
     return {(probe, step): entry["response"] for probe, steps in recorded.items() for step, entry in steps.items()}
@@ -136,8 +141,7 @@ def said_before(recorded):
 def worker(port, wanted, queue, results):
     try:
         out = io.StringIO()
-        env = Env("127.0.0.1", port, out)
-        env.wanted = wanted
+        env = Env("127.0.0.1", port, out, wanted)
         env.warm()
         while True:
             name = queue.get()
@@ -157,9 +161,7 @@ def send(port, names, jobs, wanted):
     lines, problems, seconds = [], {}, {}
     if "fresh-broker" in names:
         out = io.StringIO()
-        env = Env("127.0.0.1", port, out)
-        env.wanted = wanted
-        problems.update(run_probes(env, ["fresh-broker"]))
+        problems.update(run_probes(Env("127.0.0.1", port, out, wanted), ["fresh-broker"]))
         lines += out.getvalue().splitlines()
     served = Env("127.0.0.1", port, io.StringIO()).supports
     names = [name for name in names if name != "fresh-broker" and (name not in ABOUT or served(ABOUT[name], 1)
@@ -267,11 +269,6 @@ def differing(a, b, path):
             yield where, x, y
 
 
-def read_recording():
-    with gzip.open(RECORDING, "rt", encoding="utf-8") as file:
-        return by_probe(file.read().splitlines())
-
-
 def judge_all(options, recorded, lines, problems, names):
     new = by_probe(lines)
     tap = Tap()
@@ -317,7 +314,7 @@ def main():
         settings["reactors"] = options.reactors
     broker = Kafka(settings=SETTINGS) if options.against == "kafka" else \
         FluxMQ(binary=options.bin, settings=settings, options=["--broker-id", "1"])
-    started, ending, recorded = time.monotonic(), None, read_recording()
+    started, ending, recorded = time.monotonic(), None, by_probe(read_lines(RECORDING))
     try:
         broker.start()
         lines, problems, seconds = send(broker.port, names, options.jobs, said_before(recorded))

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Probes of producer ids and transactions; more.py sends them. """
-import time
-
 from cases import fe, lo, pr, txn_begin
-from driver import batch
+from driver import batch, wait
 from registry import registry
 
 ALL, probe = registry()
@@ -110,14 +108,6 @@ class Producer:
 def named(topics):
     """[(name, partitions)] as requests have it"""
     return [{"name": name, "partitions": list(parts)} for name, parts in topics]
-
-
-def wait(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > end:
-            raise RuntimeError("waited in vain")
-        time.sleep(0.02)
 
 
 def producers(e, what, topic, *parts):

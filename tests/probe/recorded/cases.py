@@ -911,10 +911,8 @@ def _(e):
     m2 = r["memberId"]
     e.remember(m2, "MEMBER")
     d.send("JoinGroup", 9, jg(g, m2))
-    for _ in range(2400):   # its join is another connection's: it is there when the group says so
-        if e.q("DescribeGroups", 5, {"groups": [g]})["groups"][0]["groupState"] == "PreparingRebalance":
-            break
-        time.sleep(0.025)
+    # its join is another connection's: it is there when the group says so
+    wait(lambda: e.q("DescribeGroups", 5, {"groups": [g]})["groups"][0]["groupState"] == "PreparingRebalance")
     H("heartbeat while the group rebalances", generationId=2)
     H("heartbeat while the group rebalances, v0", 0, generationId=2)
     H("heartbeat of the generation before", generationId=1)
@@ -1047,11 +1045,8 @@ def _(e):
 # ================================================================ transactions
 def txn_done(e, tid):
     """waits until what was ended is complete"""
-    for _ in range(2400):
-        r = e.q("DescribeTransactions", 0, {"transactionalIds": [tid]})
-        if "Prepare" not in r["transactionStates"][0]["transactionState"]:
-            return
-        time.sleep(0.025)
+    wait(lambda: "Prepare" not in e.q("DescribeTransactions", 0, {"transactionalIds": [tid]})
+         ["transactionStates"][0]["transactionState"])
 
 
 def txn_begin(e, name, timeout=60000):

@@ -68,6 +68,15 @@ class Silence(Exception):
 SILENCE, PATIENCE = 8, 60   # seconds
 
 
+def wait(condition):
+    """Asks until it holds: what is waited for is another thread's doing."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise RuntimeError("waited in vain")
+        time.sleep(0.02)
+
+
 class Conn:
     def __init__(self, env, timeout=PATIENCE):
         self.env, self.corr = env, 100
@@ -147,12 +156,12 @@ TIME = {"logAppendTimeMs", "timestamp", "maxTimestamp", "baseTimestamp", "lastTi
 
 
 class Env:
-    def __init__(self, host, port, out):
+    def __init__(self, host, port, out, wanted=None):
         self.host, self.port, self.out = host, port, out
         self.run = "%06x" % random.SystemRandom().randrange(1 << 24)
         self.subs, self.ints, self.counts, self.unsupported, self.lines = {}, {}, {}, 0, 0
         self.conns, self.sorting = [], ""
-        self.wanted = {}   # (probe, step) -> the recorded answer
+        self.wanted = wanted or {}   # (probe, step) -> the recorded answer
         self.subs[self.run] = "$RUN"
         c = Conn(self)
         r = c.call("ApiVersions", 4, {"clientSoftwareName": "probe", "clientSoftwareVersion": "1"})
