@@ -128,7 +128,6 @@ static void settle_network(struct config *c)
     c->socket_request_max_bytes = (int32_t)number(c, "socket.request.max.bytes");
     c->connections_max_idle_ms = number(c, "connections.max.idle.ms");
     c->receive_memory_max_bytes = number(c, "receive.memory.max.bytes");
-    c->allocate_ahead_bytes = number(c, "log.allocate.ahead.bytes");
     c->busy_poll_ns = number(c, "busy.poll.us") * 1000;
     copy(c->metrics_host, sizeof c->metrics_host, config_text(c, "metrics.host", NULL));
     c->metrics_port = (int32_t)number(c, "metrics.port");
@@ -203,6 +202,7 @@ static enum outcome settle_storage(struct config *c)
     c->node_id = (int32_t)(node_id >= 0 ? node_id : MAX(broker_id, 0));
     copy(c->cluster_id, sizeof c->cluster_id, config_text(c, "cluster.id", NULL));
     c->flush_mode = is(c, "flush.mode", "none") ? FLUSH_MODE_NONE : FLUSH_MODE_GROUP;
+    c->allocate_ahead_bytes = number(c, "log.allocate.ahead.bytes");
     c->validation_full = is(c, "message.validation", "full");
     c->log_retention_check_interval_ms = number(c, "log.retention.check.interval.ms");
     c->checkpoint_interval_ms = MIN(number(c, "log.flush.offset.checkpoint.interval.ms"),

@@ -97,8 +97,8 @@ struct config {
     /* identity and storage */
     char data_dir[512];            /* where the metadata is: the first, or metadata.log.dir */
     char log_dirs[CONFIG_LOG_DIRS][512]; /* where partitions are */
-    int64_t allocate_ahead_bytes;
     int32_t log_dir_count;
+    int64_t allocate_ahead_bytes;
     int32_t node_id;
     char cluster_id[64];
     enum flush_mode flush_mode;

@@ -12,7 +12,7 @@
 #include "base/cc.h"
 
 #define LOOK_NS INT64_C(50000)       /* the longest look */
-#define LOOK_TORN_NS INT64_C(50000)  /* a round of a look takes that long only if others ran */
+#define LOOK_TORN_NS LOOK_NS         /* a round takes that long only if others ran: the last one */
 
 struct look {
     int64_t credit_ns;  /* what may be spent */

@@ -223,11 +223,12 @@ static int64_t patience(struct reactor *r)
     return -1;
 }
 
-/* Looks again and again until `until`. False: nothing came. *torn: another thread ran meanwhile. */
+/* Looks again and again until `until`. False: nothing came. *torn: another thread ran before the
+ * last look. */
 static bool look(struct reactor *r, struct os_event *events, int64_t until, int *count, bool *torn)
 {
     *torn = false;
-    for (int64_t now = os_now_ns(), next; now < until && !*torn; now = next) {
+    for (int64_t now = os_now_ns(), next; now < until; now = next) {
         *count = os_poller_wait(r->poller, events, EVENTS_MAX, 0);
         if (*count > 0 || mailbox_has(&r->shard.mailbox))
             return true;
@@ -241,14 +242,11 @@ static bool look(struct reactor *r, struct os_event *events, int64_t until, int 
 /* busy.poll.us above 0: after every turn that had something to do. */
 static bool look_for_long(struct reactor *r, struct os_event *events, int64_t wait, int *count)
 {
-    bool torn, found = false;
+    bool torn;
     int64_t until = r->busy_ns + r->net->options.busy_poll_ns;
     if (wait >= 0)
         until = MIN(until, r->shard.now_ns + wait);
-    do
-        found = look(r, events, until, count, &torn);
-    while (!found && torn);
-    return found;
+    return look(r, events, until, count, &torn);
 }
 
 /* By itself, when it pays; one reactor at a time, so that others find a processor. */
